@@ -110,7 +110,6 @@ def cached_array(folder: Path, key: str, make: Callable[[], np.ndarray]) -> np.n
         except (ValueError, OSError, EOFError):
             pass  # a torn file of an older crash: compute again
     array = np.asarray(make())
-    with atomic_path(path) as temporary:
-        with open(temporary, "wb") as stream:
-            np.save(stream, array, allow_pickle=False)
+    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+        np.save(stream, array, allow_pickle=False)
     return np.load(path, mmap_mode="r", allow_pickle=False)

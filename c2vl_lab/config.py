@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 def to_dict(settings: Any) -> dict[str, Any]:
     """A settings dataclass as plain JSON values (tuples become lists)."""
-    plain = {}
+    plain: dict[str, Any] = {}
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         if dataclasses.is_dataclass(value):

@@ -229,6 +229,6 @@ def _check(clip: Clip, layout: JointLayout, classes: list[str], seen: set[str]) 
     if bad.any():
         frame, body, joint, _ = np.argwhere(bad)[0]
         raise DataError(
-            f"{where}: joint '{layout.joints[joint]}' of body {body} is not a finite number in frame {clip.frames[frame]} "
+            f"{where}: joint '{layout.joints[joint]}' of body {body} is not finite in frame {clip.frames[frame]} "
             f"({int(bad.any(axis=-1).sum())} such joints in the clip). Repair or leave out the file."
         )
