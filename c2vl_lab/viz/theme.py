@@ -1,0 +1,128 @@
+"""How everything looks: one palette, one mark per modality, plotly that survives into HTML, paper figures.
+
+Colours are those of Okabe and Ito (2008) and Paul Tol's "muted" scheme, which stay apart for
+colour-blind readers; every modality also has a mark of its own, so colour is never the only sign.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+
+COLUMN_WIDTH = 3.25  # inches, one column of the usual two-column venues
+PAGE_WIDTH = 6.75  # inches, both columns
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How one modality is drawn: its title, colour, plotly symbol and matplotlib marker."""
+
+    title: str
+    color: str
+    symbol: str
+    marker: str
+
+
+MARKS = {
+    "skeleton": Mark("skeleton", "#0072B2", "circle", "o"),
+    "language": Mark("language", "#D55E00", "diamond", "D"),
+    "vision": Mark("vision", "#009E73", "square", "s"),
+    "class prompt": Mark("class prompt", "#CC79A7", "star", "*"),
+}
+LEFT, RIGHT, MIDDLE = "#D55E00", "#0072B2", "#6B7280"  # limbs of a body, as seen by the body itself
+ACCENT, QUIET = "#0072B2", "#9AA3AE"
+
+# Tol's muted scheme, without its light grey; repeated lighter and darker when there are more classes than hues.
+_MUTED = ("#332288", "#CC6677", "#117733", "#DDCC77", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499")
+_SHADES = (0.0, 0.45, -0.35)
+
+
+def mark_of(modality: str) -> Mark:
+    """The mark of a modality; one that is not known gets a grey triangle and its own name."""
+    return MARKS.get(modality, Mark(modality, QUIET, "triangle-up", "^"))
+
+
+def class_colors(count: int) -> list[str]:
+    """``count`` colours as ``#rrggbb``; up to 9 differ for colour-blind readers, 27 for others, then they repeat."""
+    return [_shade(_MUTED[i % 9], _SHADES[i // 9 % 3]) for i in range(count)]
+
+
+def _shade(color: str, amount: float) -> str:
+    """Mix ``#rrggbb`` with white (amount above 0) or black (below 0)."""
+    parts = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+    target = 255 if amount > 0 else 0
+    return "#" + "".join(f"{round(p + (target - p) * abs(amount)):02x}" for p in parts)
+
+
+def lighter(color: str) -> str:
+    """A paler shade of ``#rrggbb``, for a second body or a background series."""
+    return _shade(color, _SHADES[1])
+
+
+def setup(interactive: bool | None = None) -> str:
+    """Set plotly's renderer and matplotlib's style for a notebook; returns the renderer's name.
+
+    Jupyter draws plotly figures from their data alone. In every other kernel (papermill's, above all) the
+    figure is stored with the library as well, or nbconvert would drop it from the page without a word.
+
+    Args:
+        interactive: True for a notebook that somebody looks at in Jupyter, False for one that becomes a
+            page, None to find out: Jupyter's server names its sessions in JPY_SESSION_NAME.
+    """
+    import matplotlib.pyplot as plt
+    import plotly.io
+
+    if interactive is None:
+        interactive = "JPY_SESSION_NAME" in os.environ
+    plotly.io.renderers.default = "plotly_mimetype" if interactive else "plotly_mimetype+notebook"
+    plotly.io.templates.default = "plotly_white"
+    plt.style.use(_style_file())
+    return plotly.io.renderers.default
+
+
+@contextmanager
+def style(screen: str = "") -> Iterator[None]:
+    """matplotlib's style inside the block: the paper's ("") or a screen's ("light", "dark").
+
+    Screen figures have no background of their own and a sans-serif face, to sit on a page.
+    """
+    import matplotlib as mpl
+
+    changes: dict[str, object] = {}
+    if screen:
+        ink, line = ("#E6E9EE", "#4A5362") if screen == "dark" else ("#1F2733", "#C9D0D9")
+        changes = {
+            "font.family": ["DejaVu Sans"],
+            "font.size": 8,
+            "axes.titlesize": 8.5,
+            "axes.labelsize": 8,
+            "xtick.labelsize": 7.5,
+            "ytick.labelsize": 7.5,
+            "legend.fontsize": 7.5,
+            "figure.facecolor": "none",
+            "axes.facecolor": "none",
+            "savefig.facecolor": "none",
+            "axes.edgecolor": line,
+            "grid.color": line,
+        }
+        inked = ("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.labelcolor", "ytick.labelcolor")
+        changes |= dict.fromkeys(inked, ink) | {"xtick.color": line, "ytick.color": line}
+    with mpl.rc_context():
+        mpl.style.use(_style_file())
+        mpl.rcParams.update(changes)
+        yield
+
+
+def _style_file() -> str:
+    """Path of the packaged matplotlib style."""
+    return str(files("c2vl_lab.viz") / "figures.mplstyle")
+
+
+def origin_note(generated: bool = False, stand_in_teacher: bool = False) -> str:
+    """What has to be said beside a picture or a number: where its data and its teacher are not the real thing."""
+    notes = ["generated clips, no recordings"] if generated else []
+    notes += ["stand-in teacher, not the paper's vision-language model"] if stand_in_teacher else []
+    return "; ".join(notes)
