@@ -1,0 +1,136 @@
+"""MSR-Action3D: text files in ``MSRAction3DSkeletonReal3D.zip``, 20 lines ``x y z confidence`` a frame.
+
+Joints are re-ordered by name into KINECT20. Coordinates are metres in the frame of NW-UCLA (x to the sensor's left,
+y up, z away, right-handed), so no axis is converted. Left and right are those of the set's README, read off the
+data. Frames in which the recorder lost the body are all zero in the files: they stay in their place, marked absent.
+Source: Li et al., "Action Recognition Based on a Bag of 3D Points", CVPR4HB 2010; the list of 557 files is that of
+Wang et al., "Mining Actionlet Ensemble", CVPR 2012.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from c2vl_lab.data.layouts import KINECT20
+from c2vl_lab.data.readers.sources import Progress, Reading, find_file, zip_members
+from c2vl_lab.data.store import Clip
+from c2vl_lab.errors import DataError
+
+VERSION = 1
+LIST = "files_used_in_cvpr12_paper.txt"
+CLASSES = (
+    "high arm wave",
+    "horizontal arm wave",
+    "hammer",
+    "hand catch",
+    "forward punch",
+    "high throw",
+    "draw x",
+    "draw tick",
+    "draw circle",
+    "hand clap",
+    "two hand wave",
+    "side boxing",
+    "bend",
+    "forward kick",
+    "side kick",
+    "jogging",
+    "tennis swing",
+    "tennis serve",
+    "golf swing",
+    "pick up and throw",
+)
+FILE_JOINTS = [
+    "left_shoulder",
+    "right_shoulder",
+    "spine_shoulder",
+    "spine_mid",
+    "left_hip",
+    "right_hip",
+    "spine_base",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_hand",
+    "right_hand",
+    "left_knee",
+    "right_knee",
+    "left_ankle",
+    "right_ankle",
+    "left_foot",
+    "right_foot",
+    "head",
+]
+ORDER = [FILE_JOINTS.index(joint) for joint in KINECT20.joints]
+NAME = re.compile(r"(a(\d+)_s(\d+)_e(\d+))_skeleton3D$")
+
+
+def find(data_dir: str | Path) -> list[Path]:
+    """The archive of the set and the list of the files that papers use.
+
+    Raises:
+        MissingError: one of them is not under ``data_dir``.
+    """
+    return [find_file(data_dir, "msr-action3d", name) for name in ("MSRAction3DSkeletonReal3D.zip", LIST)]
+
+
+def read(sources: list[Path], progress: Progress = None) -> Reading:
+    """Read the 557 listed clips; names are the file stems (``a01_s01_e01``).
+
+    Raises:
+        DataError: a damaged archive, a listed file that is not in it, or a file with wrong content (file named).
+    """
+    del progress  # a second's work
+    archive, list_file = sources
+    listed = set(list_file.read_text(encoding="utf-8").split())
+    clips, dropped = [], {}
+    for member, data in zip_members(archive, ".txt"):
+        match = NAME.match(Path(member).stem)
+        if not match:
+            raise DataError(f"{archive.name}/{member}: wanted a name like a01_s01_e01_skeleton3D.txt.")
+        if match.group(1) not in listed:
+            dropped[match.group(1)] = f"not in {LIST} (too noisy)"
+            continue
+        clips.append(_clip(f"{archive.name}/{member}", match, data))
+    absent = sorted(listed - {clip.name for clip in clips})
+    if absent:
+        raise DataError(f"{archive}: lacks {len(absent)} files of {list_file.name}, the first is {absent[0]}.")
+    empty = sum(int((~clip.present).sum()) for clip in clips)
+    notes = {
+        "coordinates": "joints re-ordered by name, axes as published",
+        "dropped": dropped,
+        "frames without a body": empty,
+    }
+    return Reading(clips, KINECT20, list(CLASSES), notes)
+
+
+def _clip(where: str, match: re.Match, data: bytes) -> Clip:
+    """One text file as a clip."""
+    action, subject, trial = map(int, match.groups()[1:])
+    if not 1 <= action <= len(CLASSES):
+        raise DataError(f"{where}: action {action} is outside the protocol's classes 1 to {len(CLASSES)}.")
+    try:
+        values = np.array(data.split(), dtype=np.float32)
+    except ValueError as error:
+        raise DataError(f"{where}: wanted numbers only ({error}).") from error
+    if len(values) == 0 or len(values) % (20 * 4):
+        raise DataError(
+            f"{where}: wanted 20 lines of 4 numbers a frame, found {len(values)} numbers, no whole count of frames. "
+            f"The file was probably cut."
+        )
+    xyz = values.reshape(-1, 20, 4)[:, ORDER, :3]
+    return Clip(
+        name=match.group(1),
+        xyz=xyz[:, None],
+        present=xyz.any(axis=(1, 2))[:, None],
+        frames=np.arange(len(xyz), dtype=np.int32),
+        label=action - 1,
+        subject=subject,
+        trial=trial,
+        camera=1,
+        source=where,
+    )

@@ -1,0 +1,88 @@
+"""Northwestern-UCLA Multiview Action 3D: JSON files in ``all_sqe.zip``, as CTR-GCN and its followers use them.
+
+Coordinates are Kinect v1 camera coordinates in metres: x to the sensor's left, y up, z away from the sensor,
+right-handed. Nothing is converted; the other sets are brought to this frame. Joints are in KINECT20 order.
+Source: Wang et al., "Cross-view Action Modeling, Learning and Recognition", CVPR 2014.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+
+from c2vl_lab.data.layouts import KINECT20
+from c2vl_lab.data.readers.sources import Progress, Reading, find_file, zip_members
+from c2vl_lab.data.store import Clip
+from c2vl_lab.errors import DataError
+
+VERSION = 1
+# number in the file name -> class, in label order; the release has no a07 and a10
+ACTIONS = {
+    1: "pick up with one hand",
+    2: "pick up with two hands",
+    3: "drop trash",
+    4: "walk around",
+    5: "sit down",
+    6: "stand up",
+    8: "donning",
+    9: "doffing",
+    11: "throw",
+    12: "carry",
+}
+NAME = re.compile(r"a(\d+)_s(\d+)_e(\d+)_v(\d+)$")
+
+
+def find(data_dir: str | Path) -> list[Path]:
+    """The archive of the set.
+
+    Raises:
+        MissingError: it is not under ``data_dir``.
+    """
+    return [find_file(data_dir, "nw-ucla", "all_sqe.zip")]
+
+
+def read(sources: list[Path], progress: Progress = None) -> Reading:
+    """Read every clip; names are the file stems (``a01_s01_e00_v01``).
+
+    Raises:
+        DataError: a damaged archive, or a file with wrong names, labels, shapes or values (file named).
+    """
+    del progress  # a second's work
+    clips = [_clip(f"{sources[0].name}/{member}", data) for member, data in zip_members(sources[0], ".json")]
+    return Reading(clips, KINECT20, list(ACTIONS.values()), {"coordinates": "as published, nothing converted"})
+
+
+def _clip(where: str, data: bytes) -> Clip:
+    """One JSON file as a clip; the label inside must agree with the action in the name."""
+    stem = Path(where).stem
+    match = NAME.match(stem)
+    if not match:
+        raise DataError(f"{where}: wanted a name like a01_s01_e00_v01.json. Leave other files out of the archive.")
+    action, subject, trial, camera = map(int, match.groups())
+    try:
+        content = json.loads(data)
+        xyz = np.asarray(content["skeletons"], dtype=np.float32)
+        label = int(content["label"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{where}: wanted JSON with numbers 'skeletons' and 'label' ({error!r}).") from error
+    if not 1 <= label <= len(ACTIONS) or action not in ACTIONS or list(ACTIONS).index(action) != label - 1:
+        raise DataError(
+            f"{where}: label {label} and action a{action:02d} do not go together in the protocol's 10 classes. "
+            f"Use the published file."
+        )
+    if xyz.ndim != 3 or xyz.shape[1:] != (20, 3):
+        raise DataError(f"{where}: wanted skeletons of shape (frames, 20, 3), found {xyz.shape}.")
+    return Clip(
+        name=stem,
+        xyz=xyz[:, None],
+        present=xyz.any(axis=(1, 2))[:, None],
+        frames=np.arange(len(xyz), dtype=np.int32),
+        label=label - 1,
+        subject=subject,
+        camera=camera,
+        trial=trial,
+        source=where,
+    )

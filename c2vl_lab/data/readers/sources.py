@@ -1,0 +1,105 @@
+"""Where raw files come from: found in a folder, read straight out of zips, never unpacked to disk."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from c2vl_lab.data.layouts import JointLayout
+from c2vl_lab.data.store import Clip
+from c2vl_lab.errors import DataError, MissingError
+
+MEMBER_LIMIT = 256 * 2**20  # bytes; the largest skeleton file known to us has 8 MB
+Progress = Callable[[str], None] | None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a reader hands over: clips of one layout, class names in label order, and remarks.
+
+    Attributes:
+        notes: what a reader of the results should know: dropped files and why, conversions.
+    """
+
+    clips: list[Clip]
+    layout: JointLayout
+    classes: list[str]
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+def find_file(data_dir: str | Path, folder: str, name: str) -> Path:
+    """The file ``name`` in ``data_dir/folder`` or in ``data_dir`` itself.
+
+    Raises:
+        MissingError: it is in neither place.
+    """
+    root = existing_folder(data_dir, folder)
+    for path in (root / folder / name, root / name):
+        if path.is_file():
+            return path
+    raise MissingError(
+        f"{folder}: wanted {name} in {root / folder} or {root}, found neither. "
+        f"Set data_dir to the folder that holds the published files."
+    )
+
+
+def existing_folder(data_dir: str | Path, dataset: str) -> Path:
+    """``data_dir`` as a path.
+
+    Raises:
+        MissingError: it is empty or no folder.
+    """
+    if not str(data_dir):
+        raise MissingError(f"{dataset}: data_dir is not set. Set it to the folder that holds the published files.")
+    root = Path(data_dir).expanduser()
+    if not root.is_dir():
+        raise MissingError(f"{dataset}: data_dir {root} is no folder. Set it to the folder of the published files.")
+    return root
+
+
+def zip_index(path: Path) -> list[zipfile.ZipInfo]:
+    """The members of a zip (files only), in name order.
+
+    Raises:
+        DataError: the file is no zip or its end is missing.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sorted((i for i in archive.infolist() if not i.is_dir()), key=lambda i: i.filename)
+    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
+        raise DataError(
+            f"{path}: wanted a complete zip, found {path.stat().st_size} bytes that are none ({error}). "
+            f"The download was probably cut: fetch it again."
+        ) from error
+
+
+def zip_members(path: Path, suffix: str, limit: int = MEMBER_LIMIT) -> Iterator[tuple[str, bytes]]:
+    """Yield (member name, bytes) of every member that ends with ``suffix``, in name order, in memory only.
+
+    Raises:
+        DataError: the archive is cut or damaged, a member's checksum is wrong, or a member is absurdly large.
+    """
+    index = [info for info in zip_index(path) if info.filename.endswith(suffix)]
+    with zipfile.ZipFile(path) as archive:
+        for info in index:
+            yield info.filename, _member(archive, info, path, limit)
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, limit: int) -> bytes:
+    """One member's bytes; its stated size is checked before, and enforced while, it is read."""
+    if info.file_size > limit:
+        raise DataError(
+            f"{path}: member {info.filename} claims {info.file_size} bytes, more than the {limit} allowed "
+            f"for a skeleton file. This is not the published archive."
+        )
+    try:
+        with archive.open(info) as stream:
+            return stream.read(limit)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+        raise DataError(
+            f"{path}: member {info.filename} is damaged ({error}). The download was probably cut: fetch it again."
+        ) from error

@@ -1,0 +1,133 @@
+"""UTD-MHAD: Matlab files in ``Skeleton.zip``, variable ``d_skel`` of 20 joints x 3 x frames.
+
+Joints are re-ordered by name into KINECT20. Coordinates are Kinect v1 camera coordinates in metres (x to the
+sensor's left, y up, z away, right-handed), the frame of NW-UCLA, so no axis is converted.
+Source: Chen et al., "UTD-MHAD: A Multimodal Dataset for Human Action Recognition", ICIP 2015.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+
+from c2vl_lab.data.layouts import KINECT20
+from c2vl_lab.data.readers.sources import Progress, Reading, find_file, zip_members
+from c2vl_lab.data.store import Clip
+from c2vl_lab.errors import DataError
+
+VERSION = 1
+CLASSES = (
+    "right arm swipe to the left",
+    "right arm swipe to the right",
+    "right hand wave",
+    "two hand front clap",
+    "right arm throw",
+    "cross arms in the chest",
+    "basketball shoot",
+    "right hand draw x",
+    "right hand draw circle (clockwise)",
+    "right hand draw circle (counter clockwise)",
+    "draw triangle",
+    "bowling (right hand)",
+    "front boxing",
+    "baseball swing from right",
+    "tennis right hand forehand swing",
+    "arm curl (two arms)",
+    "tennis serve",
+    "two hand push",
+    "right hand knock on door",
+    "right hand catch an object",
+    "right hand pick up and throw",
+    "jogging in place",
+    "walking in place",
+    "sit to stand",
+    "stand to sit",
+    "forward lunge (left foot forward)",
+    "squat (two arms stretch out)",
+)
+# the authors' Skeleton_joint_order.txt, in the names of KINECT20
+FILE_JOINTS = [
+    "head",
+    "spine_shoulder",
+    "spine_mid",
+    "spine_base",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+    "left_hand",
+    "right_shoulder",
+    "right_elbow",
+    "right_wrist",
+    "right_hand",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "left_foot",
+    "right_hip",
+    "right_knee",
+    "right_ankle",
+    "right_foot",
+]
+ORDER = [FILE_JOINTS.index(joint) for joint in KINECT20.joints]
+NAME = re.compile(r"(a(\d+)_s(\d+)_t(\d+))_skeleton$")
+
+
+def find(data_dir: str | Path) -> list[Path]:
+    """The archive of the set.
+
+    Raises:
+        MissingError: it is not under ``data_dir``.
+    """
+    return [find_file(data_dir, "utd-mhad", "Skeleton.zip")]
+
+
+def read(sources: list[Path], progress: Progress = None) -> Reading:
+    """Read every clip; names are the file stems without ``_skeleton`` (``a1_s1_t1``).
+
+    Raises:
+        DataError: a damaged archive, or a file with a wrong name, label, shape or content (file named).
+    """
+    del progress  # a second's work
+    clips = [_clip(f"{sources[0].name}/{member}", data) for member, data in zip_members(sources[0], ".mat")]
+    notes = {"coordinates": "joints re-ordered by name, axes as published"}
+    return Reading(clips, KINECT20, list(CLASSES), notes)
+
+
+def _clip(where: str, data: bytes) -> Clip:
+    """One Matlab file as a clip."""
+    match = NAME.match(Path(where).stem)
+    if not match:
+        raise DataError(
+            f"{where}: wanted a name like a1_s1_t1_skeleton.mat. Leave other Matlab files out of the archive."
+        )
+    action, subject, trial = map(int, match.groups()[1:])
+    if not 1 <= action <= len(CLASSES):
+        raise DataError(f"{where}: action {action} is outside the protocol's classes 1 to {len(CLASSES)}.")
+    raw = _matlab(where, data)
+    if raw.ndim != 3 or raw.shape[:2] != (20, 3) or raw.dtype.kind not in "fiu":
+        raise DataError(f"{where}: wanted numbers d_skel of shape (20, 3, frames), found {raw.dtype} {raw.shape}.")
+    xyz = raw.transpose(2, 0, 1)[:, ORDER].astype(np.float32)
+    return Clip(
+        name=match.group(1),
+        xyz=xyz[:, None],
+        present=xyz.any(axis=(1, 2))[:, None],
+        frames=np.arange(len(xyz), dtype=np.int32),
+        label=action - 1,
+        subject=subject,
+        trial=trial,
+        camera=1,
+        source=where,
+    )
+
+
+def _matlab(where: str, data: bytes) -> np.ndarray:
+    """The array ``d_skel`` of a Matlab file; scipy is loaded only when such a file is read."""
+    from scipy.io import loadmat
+
+    try:
+        return np.asarray(loadmat(io.BytesIO(data), variable_names=["d_skel"])["d_skel"])
+    except Exception as error:  # scipy raises many kinds for damaged bytes
+        raise DataError(f"{where}: wanted a Matlab file with the variable d_skel ({error!r}).") from error
