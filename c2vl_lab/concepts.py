@@ -1,0 +1,338 @@
+"""The concept space: teacher features of every clip, pooled, centred and ready to be a target."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from c2vl_lab.artifacts import cached_array, fingerprint
+from c2vl_lab.errors import ConfigError, DataError
+from c2vl_lab.prompts.pictures import PictureSource
+from c2vl_lab.teachers import Teacher
+
+Progress = Callable[[str], None] | None
+POOLINGS = ("mean", "ordered")
+PCA_ROWS = 4096  # rows that the PCA looks at, spread evenly: exact, and bounded in memory on large sets
+SECONDS_BETWEEN_REPORTS = 3.0
+
+
+def text_features(
+    prompts_per_clip: list[list[str]], teacher: Teacher, cache_dir: str | Path, progress: Progress = None
+) -> np.ndarray:
+    """Teacher features of every clip's sentences; each distinct sentence is encoded once, then cached.
+
+    Args:
+        prompts_per_clip: K sentences for each of N clips.
+        teacher: encodes the sentences.
+        cache_dir: folder of the cache; the key is the sentences and the teacher's identity.
+        progress: told "128/5049 sentences" every few seconds.
+
+    Returns:
+        (N, K, D) float32.
+
+    Raises:
+        DataError: no sentence at all, or clips with different numbers of sentences.
+    """
+    counts = sorted({len(prompts) for prompts in prompts_per_clip})
+    if len(counts) != 1 or counts[0] == 0:
+        raise DataError(
+            f"Wanted the same number of sentences (at least 1) for every clip, found {counts or 'no clip'}."
+        )
+    # sorted by length, so that the sentences of one batch need little padding
+    distinct = sorted({text for prompts in prompts_per_clip for text in prompts}, key=lambda text: (len(text), text))
+
+    def make() -> np.ndarray:
+        tell = _reporter(progress, len(distinct), "sentences")
+        parts = []
+        for start in range(0, len(distinct), 128):
+            parts.append(teacher.encode_texts(distinct[start : start + 128]))
+            tell(min(start + 128, len(distinct)))
+        return np.concatenate(parts).astype(np.float32)
+
+    features = cached_array(Path(cache_dir), fingerprint("texts", teacher.identity, distinct), make)
+    row = {text: index for index, text in enumerate(distinct)}
+    return np.asarray(features)[[[row[text] for text in prompts] for prompts in prompts_per_clip]]
+
+
+def image_features(
+    source: PictureSource,
+    names: list[str],
+    count: int,
+    teacher: Teacher,
+    cache_dir: str | Path,
+    progress: Progress = None,
+) -> np.ndarray:
+    """Teacher features of ``count`` pictures of every clip, cached; NaN rows for clips without pictures.
+
+    Args:
+        source: where pictures come from; decoded by threads while the teacher works.
+        names: clip names, in the order of the result.
+        count: pictures a clip.
+        teacher: encodes the pictures.
+        cache_dir: folder of the cache; the key is source, clips, count and the teacher's identity.
+        progress: told "12/431 clips with pictures" every few seconds.
+
+    Returns:
+        (N, count, D) float32.
+
+    Raises:
+        DataError: none of the clips has pictures, or a picture file is damaged.
+    """
+    have = source.names()
+    available = sorted(name for name in set(names) if name in have)
+    if not available:
+        raise DataError(f"None of the {len(names)} clips has pictures in {source.kind} ({source.identity}).")
+
+    def make() -> np.ndarray:
+        tell = _reporter(progress, len(available), "clips with pictures")
+        parts = []
+        for done, pictures in enumerate(_decoded(source, available, count), 1):
+            parts.append(teacher.encode_images(pictures))
+            tell(done)
+        return np.stack(parts).astype(np.float32)
+
+    key = fingerprint("pictures", source.kind, source.identity, available, count, teacher.identity)
+    features = cached_array(Path(cache_dir), key, make)
+    result = np.full((len(names), *features.shape[1:]), np.nan, np.float32)
+    row = {name: index for index, name in enumerate(available)}
+    for index, name in enumerate(names):
+        if name in row:
+            result[index] = features[row[name]]
+    return result
+
+
+def _decoded(source: PictureSource, names: list[str], count: int) -> Iterator[list[np.ndarray]]:
+    """Pictures of each clip in order, a few clips ahead of the reader."""
+    threads = min(4, os.cpu_count() or 1)
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[list[np.ndarray]]] = deque()
+        for name in names:
+            waiting.append(pool.submit(source.pictures, name, count))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _reporter(progress: Progress, total: int, what: str) -> Callable[[int], None]:
+    """Tells ``progress`` at most every few seconds, and at the end."""
+    last = time.monotonic()
+
+    def tell(done: int) -> None:
+        nonlocal last
+        if progress is not None and (done == total or time.monotonic() - last > SECONDS_BETWEEN_REPORTS):
+            progress(f"{done}/{total} {what}")
+            last = time.monotonic()
+
+    return tell
+
+
+@dataclass(frozen=True)
+class ConceptConfig:
+    """How K features of a clip become one concept.
+
+    Attributes:
+        pooling: ``"ordered"`` concatenates the K features in their fixed order and reduces them by PCA;
+            ``"mean"`` averages them. Both are our choice; the paper's figure suggests the mean.
+        components: dimensions that the PCA keeps, at most; only for ``"ordered"``.
+        center: subtract the training split's mean. Without it soft targets are nearly uniform.
+    """
+
+    pooling: str = "ordered"
+    components: int = 256
+    center: bool = True
+
+    def __post_init__(self) -> None:
+        if self.pooling not in POOLINGS:
+            raise ConfigError(f"There is no pooling named '{self.pooling}'. Known: {', '.join(POOLINGS)}.")
+        if self.components < 1:
+            raise ConfigError(f"components: wanted at least 1, found {self.components}.")
+
+
+class ConceptSpace:
+    """Pooling, PCA and centring, fitted on training clips only (our reconstruction of the paper's space).
+
+    Attributes:
+        config: the settings.
+        prompts: K, the number of features a clip that the space was fitted on.
+        explained: share of the training variance that the PCA keeps (1.0 for the mean).
+    """
+
+    def __init__(self, config: ConceptConfig, prompts: int):
+        self.config = config
+        self.prompts = prompts
+        self.explained = 1.0
+        self._offset: np.ndarray | None = None  # (K * D,) subtracted before the PCA
+        self._axes: np.ndarray | None = None  # (K * D, D') principal axes
+        self._mean: np.ndarray | float = 0.0  # (D',) the training split's mean
+
+    @classmethod
+    def fit(cls, features: np.ndarray, train: np.ndarray, config: ConceptConfig | None = None) -> ConceptSpace:
+        """Fit on the training rows; rows with NaN (clips without pictures) are left out.
+
+        Args:
+            features: (N, K, D) teacher features of all clips; rows outside ``train`` are not looked at.
+            train: indices of the training split's clips.
+            config: the settings.
+
+        Raises:
+            DataError: fewer than two training rows have features.
+        """
+        config = config or ConceptConfig()
+        space = cls(config, features.shape[1])
+        rows = features[np.asarray(train)]
+        rows = rows[np.isfinite(rows).all(axis=(1, 2))]
+        if len(rows) < 2:
+            raise DataError(f"A concept space wants at least 2 training clips with features, found {len(rows)}.")
+        if config.pooling == "ordered":
+            space._fit_axes(_concatenated(rows))
+        if config.center:
+            space._mean = _unit(space._pool(rows)).mean(axis=0)
+        return space
+
+    def transform(self, features: np.ndarray, ordered: bool = True) -> np.ndarray:
+        """Concepts of clips or of class names.
+
+        Args:
+            features: (N, K, D). Another K than the fitted one has no order to keep: such features (class
+                prompts) are averaged, and for ``"ordered"`` their mean stands at every position.
+            ordered: False says that the positions mean nothing even though K fits.
+
+        Returns:
+            (N, D') float32, L2-normalised; rows with NaN stay NaN.
+
+        Raises:
+            DataError: the features' dimension is not the fitted one.
+        """
+        if self.config.pooling == "ordered" and (not ordered or features.shape[1] != self.prompts):
+            mean = _unit(_unit(features).mean(axis=1, keepdims=True))
+            features = np.repeat(mean, self.prompts, axis=1)
+        wanted = None if self._offset is None else len(self._offset)
+        if wanted is not None and features.shape[1] * features.shape[2] != wanted:
+            raise DataError(f"Wanted features of {wanted // self.prompts} dimensions, found {features.shape[2]}.")
+        return _unit(_unit(self._pool(features)) - self._mean).astype(np.float32)
+
+    def _pool(self, features: np.ndarray) -> np.ndarray:
+        """(N, D') float64 before normalisation."""
+        if self._axes is None:
+            return _unit(features).mean(axis=1)
+        return (_concatenated(features) - self._offset) @ self._axes
+
+    def _fit_axes(self, rows: np.ndarray) -> None:
+        """Principal axes of (n, K * D) rows; through the smaller of the two Gram matrices, signs fixed."""
+        if len(rows) > PCA_ROWS:
+            rows = rows[np.linspace(0, len(rows) - 1, PCA_ROWS).round().astype(int)]
+        # without centring the axes keep the mean's direction, so that cosines stay what they were
+        self._offset = rows.mean(axis=0) if self.config.center else np.zeros(rows.shape[1])
+        rows = rows - self._offset
+        tall = len(rows) > rows.shape[1]
+        values, vectors = np.linalg.eigh(rows.T @ rows if tall else rows @ rows.T)
+        values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+        keep = min(self.config.components, int((values > 1e-10 * max(values[0], 1e-30)).sum()))
+        if keep == 0 or values[0] <= 1e-20:
+            raise DataError("All training clips have the same features, so no concept space can be fitted.")
+        axes = vectors[:, :keep] if tall else rows.T @ vectors[:, :keep] / np.sqrt(values[:keep])
+        strongest = np.abs(axes).argmax(axis=0)
+        self._axes = axes * np.sign(axes[strongest, np.arange(keep)])
+        self.explained = float(values[:keep].sum() / values.sum())
+
+
+def effective_targets(features: np.ndarray, tau: float, batch: int, draws: int = 8, seed: int = 0) -> float:
+    """How many clips share a soft target: mean exp(entropy) of its rows over random training batches.
+
+    Args:
+        features: (N, D) L2-normalised concepts of training clips; rows with NaN are left out.
+        tau: temperature of the soft target, softmax(cosine / tau).
+        batch: clips in a batch.
+        draws: number of random batches.
+        seed: of the draw.
+
+    Returns:
+        Between 1 (one-hot) and ``batch`` (uniform).
+
+    Raises:
+        DataError: fewer than two rows have features.
+    """
+    return _effective(_batches(features, batch, draws, seed), tau)
+
+
+def choose_tau(features: np.ndarray, wanted: float = 3.0, batch: int = 128, draws: int = 8, seed: int = 0) -> float:
+    """The temperature at which a soft target has ``wanted`` effective targets, by bisection.
+
+    Args:
+        features: (N, D) L2-normalised concepts of training clips; rows with NaN are left out.
+        wanted: effective targets, more than 1 and less than the batch.
+        batch: clips in a batch.
+        draws: number of random batches.
+        seed: of the draw.
+
+    Raises:
+        ConfigError: ``wanted`` is out of range.
+        DataError: fewer than two rows have features.
+    """
+    batches = _batches(features, batch, draws, seed)
+    size = batches[0].shape[0]
+    if not 1.0 < wanted < size:
+        raise ConfigError(f"effective targets: wanted more than 1 and less than the batch of {size}, found {wanted}.")
+    low, high = np.log(1e-3), np.log(1e2)
+    for _ in range(40):
+        middle = (low + high) / 2
+        if _effective(batches, float(np.exp(middle))) < wanted:
+            low = middle
+        else:
+            high = middle
+    return float(np.exp((low + high) / 2))
+
+
+def target_warning(effective: float, batch: int) -> str:
+    """One sentence where soft targets carry nothing, or an empty string."""
+    if effective < 1.05:
+        return f"Soft targets are one-hot ({effective:.2f} effective targets): raise tau, or they teach nothing new."
+    if effective > batch / 2:
+        return (
+            f"Soft targets are nearly uniform ({effective:.0f} effective targets of {batch}): "
+            "lower tau and keep the centring on."
+        )
+    return ""
+
+
+def _batches(features: np.ndarray, batch: int, draws: int, seed: int) -> list[np.ndarray]:
+    """Cosines inside ``draws`` random batches."""
+    rows = np.asarray(features, np.float64)
+    rows = rows[np.isfinite(rows).all(axis=1)]
+    if len(rows) < 2:
+        raise DataError(f"Effective targets want at least 2 training clips with features, found {len(rows)}.")
+    rng = np.random.default_rng(seed)
+    size = min(batch, len(rows))
+    chosen = [rows[rng.choice(len(rows), size, replace=False)] for _ in range(draws)]
+    return [part @ part.T for part in chosen]
+
+
+def _effective(batches: list[np.ndarray], tau: float) -> float:
+    """Mean exp(entropy) of softmax(cosine / tau)."""
+    values = []
+    for cosines in batches:
+        logits = cosines / tau
+        logits = logits - logits.max(axis=1, keepdims=True)
+        total = np.exp(logits).sum(axis=1, keepdims=True)
+        log_share = logits - np.log(total)
+        values.append(np.exp(-(np.exp(log_share) * log_share).sum(axis=1)).mean())
+    return float(np.mean(values))
+
+
+def _unit(array: np.ndarray) -> np.ndarray:
+    """L2-normalised along the last axis, float64; a zero vector stays zero."""
+    array = np.asarray(array, np.float64)
+    return array / np.maximum(np.linalg.norm(array, axis=-1, keepdims=True), 1e-12)
+
+
+def _concatenated(features: np.ndarray) -> np.ndarray:
+    """(N, K * D) of L2-normalised features in their order."""
+    return _unit(features).reshape(len(features), -1)

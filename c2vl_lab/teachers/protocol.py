@@ -1,0 +1,32 @@
+"""What a teacher is: one small protocol that everything above depends on."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+
+@runtime_checkable
+class Teacher(Protocol):
+    """A frozen model that turns sentences and pictures into features.
+
+    Attributes:
+        name: short name for tables and reports.
+        identity: model and digest of its weights; part of every cache key.
+        stand_in: True where this is not the paper's vision-language model; reports say so.
+        shared_space: True where text and picture features live in one space, as CLIP's do.
+    """
+
+    name: str
+    identity: str
+    stand_in: bool
+    shared_space: bool
+
+    def encode_texts(self, texts: list[str]) -> np.ndarray:
+        """(n, D) float32 features of ``n`` sentences."""
+        ...
+
+    def encode_images(self, images: list[np.ndarray]) -> np.ndarray:
+        """(n, D) float32 features of ``n`` RGB pictures, uint8 (H, W, 3) each."""
+        ...
