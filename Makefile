@@ -1,0 +1,54 @@
+# Every target sets itself up: .venv with the pinned packages of constraints.txt (a second call is instant).
+#   make demo                                      a complete small benchmark on generated clips, no network needed
+#   make bench SUITE=nw-ucla DATA=../shared/data   a suite on real recordings (PRESET=cpu or full, WORKERS=2)
+#   make test | make lint | make lab | make setup | make clean
+
+SUITE   ?= demo
+DATA    ?=
+PRESET  ?=
+WORKERS ?=
+PY      := .venv/bin/python
+export PYTHON
+# The weights come with the packages; nothing is fetched while the workbench runs.
+export HF_HUB_OFFLINE ?= 1
+export TRANSFORMERS_OFFLINE ?= 1
+
+.PHONY: help setup setup-dev demo bench test lint format lab clean
+
+help:
+	@sed -n 's/^# *make /make /p' Makefile
+
+setup:
+	@tools/setup.sh
+
+setup-dev:
+	@tools/setup.sh dev
+
+demo: setup
+	@$(PY) -m c2vl_lab.cli bench demo $(if $(WORKERS),--workers $(WORKERS))
+
+bench: setup
+	@$(PY) -m c2vl_lab.cli bench $(SUITE) $(if $(DATA),--data "$(DATA)") $(if $(PRESET),--preset $(PRESET)) \
+	  $(if $(WORKERS),--workers $(WORKERS))
+
+# One thread each: the test bodies are tiny, and more threads only wait for one another.
+test: setup-dev
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PY) -m pytest $(ARGS)
+
+lint: setup-dev
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+format: setup-dev
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+# Kernels start in the repository root, so that `work/` means the same here and in the suites.
+lab: setup
+	$(PY) -m jupyterlab --ServerApp.root_dir=notebooks --MappingKernelManager.root_dir="$(CURDIR)"
+
+# Leaves work/ (stores, caches, runs) and reports/ alone: they took time to make.
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find c2vl_lab tests -name __pycache__ -type d -prune -exec rm -rf {} +
