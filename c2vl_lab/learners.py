@@ -1,0 +1,153 @@
+"""What is trained: an encoder with the heads, momentum copies and loss terms of one method."""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from c2vl_lab.baselines import ViewProjection, supervised_loss, two_view_contrast
+from c2vl_lab.data.augment import AugmentConfig, augment
+from c2vl_lab.data.layouts import JointLayout
+from c2vl_lab.models.base import Encoder
+from c2vl_lab.models.encoders import as_input
+from c2vl_lab.objective import ConceptContrast, ConceptHeads, ObjectiveConfig, alpha_at
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+class Views:
+    """Makes encoder inputs from a batch of normalised clips."""
+
+    def __init__(self, layout: JointLayout, stream: str, config: AugmentConfig, frames: int) -> None:
+        self.layout, self.stream, self.config, self.frames = layout, stream, config, frames
+
+    def __call__(self, clips: Tensor, generator: torch.Generator) -> Tensor:
+        """(N, T, M, V, 3) -> one augmented (N, 3, frames, V, M)."""
+        return as_input(augment(clips, self.config, self.frames, generator), self.layout, self.stream)
+
+
+@torch.no_grad()
+def follow(momentum: nn.Module, student: nn.Module, rate: float) -> None:
+    """Exponential moving average of parameters (rate 0.99 keeps 99 %); buffers are copied."""
+    for slow, fast in zip(momentum.parameters(), student.parameters(), strict=True):
+        slow.lerp_(fast, 1 - rate)
+    for kept, new in zip(momentum.buffers(), student.buffers(), strict=True):
+        kept.copy_(new)
+
+
+def frozen_copy(module: Module) -> Module:
+    """A copy that takes no gradient."""
+    return copy.deepcopy(module).requires_grad_(False)
+
+
+class Learner(nn.Module):
+    """Base of the methods: ``terms`` gives the loss terms of a batch, ``after_step`` moves the momentum copies."""
+
+    def __init__(self, encoder: Encoder, views: Views, momentum: float) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.views = views
+        self.momentum = momentum
+
+    def terms(self, clips: Tensor, rows: Tensor, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
+        """Loss terms of the clips (N, T, M, V, 3) at training rows (N,); progress runs from 0 to 1."""
+        raise NotImplementedError
+
+    def after_step(self) -> None:
+        """Called after each optimiser step."""
+
+    def report(self, progress: float) -> dict[str, float]:
+        """Values worth a column in the metrics log."""
+        return {}
+
+
+class ConceptLearner(Learner):
+    """C²VL: skeletons against frozen language and vision concepts.
+
+    Args:
+        encoder, views, momentum: as in :class:`Learner`.
+        concepts: pooled, centred teacher features of the training clips per modality, (N, D_m).
+        taus: intra-modal temperature per modality.
+        config: objective.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        views: Views,
+        momentum: float,
+        concepts: dict[str, Tensor],
+        taus: dict[str, float],
+        config: ObjectiveConfig,
+    ) -> None:
+        super().__init__(encoder, views, momentum)
+        self.config = config
+        self.concepts = concepts
+        widths = {m: c.shape[1] for m, c in concepts.items()}
+        self.heads = ConceptHeads(encoder.dim, widths, config.kappa)
+        self.contrast = ConceptContrast(config, taus)
+        if config.alpha_max > 0:  # the hard contrast never asks the momentum model
+            self.slow_encoder, self.slow_heads = frozen_copy(encoder), frozen_copy(self.heads)
+
+    def terms(self, clips: Tensor, rows: Tensor, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
+        """One term a pair."""
+        x = self.views(clips, generator)
+        concepts = {m: c[rows] for m, c in self.concepts.items()}
+        alpha = alpha_at(progress, self.config)
+        momentum = None
+        if alpha > 0:
+            with torch.no_grad():
+                self.slow_encoder.eval()
+                hidden = self.slow_encoder(x).float()
+                momentum = (hidden, *self.slow_heads(hidden, concepts), self.slow_heads.kappa)
+        student = self.heads(self.encoder(x).float(), concepts)
+        return self.contrast((*student, self.heads.kappa), momentum, concepts, alpha)
+
+    def after_step(self) -> None:
+        """Move the momentum encoder and heads."""
+        if self.config.alpha_max > 0:
+            follow(self.slow_encoder, self.encoder, self.momentum)
+            follow(self.slow_heads, self.heads, self.momentum)
+
+    def report(self, progress: float) -> dict[str, float]:
+        """The schedule's alpha and the learned inverse temperature."""
+        return {"alpha": alpha_at(progress, self.config), "kappa": float(self.heads.kappa)}
+
+
+class ViewLearner(Learner):
+    """SkeletonCLR-style: two augmented views of a clip, a momentum key encoder, no text."""
+
+    def __init__(self, encoder: Encoder, views: Views, momentum: float, tau: float = 0.1) -> None:
+        super().__init__(encoder, views, momentum)
+        self.tau = tau
+        self.project = ViewProjection(encoder.dim)
+        self.slow_encoder, self.slow_project = frozen_copy(encoder), frozen_copy(self.project)
+
+    def terms(self, clips: Tensor, rows: Tensor, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
+        """The two-view contrast."""
+        query = self.project(self.encoder(self.views(clips, generator)).float())
+        with torch.no_grad():
+            key = self.slow_project(self.slow_encoder(self.views(clips, generator)).float())
+        return {"two-view": two_view_contrast(query, key, self.tau)}
+
+    def after_step(self) -> None:
+        """Move the key encoder."""
+        follow(self.slow_encoder, self.encoder, self.momentum)
+        follow(self.slow_project, self.project, self.momentum)
+
+
+class SupervisedLearner(Learner):
+    """The upper bound: the same encoder with a linear classifier on the labels of the training clips."""
+
+    def __init__(self, encoder: Encoder, views: Views, labels: Tensor, classes: int) -> None:
+        super().__init__(encoder, views, momentum=0.0)
+        self.labels = labels
+        self.classify = nn.Linear(encoder.dim, classes)
+
+    def terms(self, clips: Tensor, rows: Tensor, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
+        """Cross-entropy on the labels."""
+        logits = self.classify(self.encoder(self.views(clips, generator)).float())
+        return {"cross-entropy": supervised_loss(logits, self.labels[rows])}

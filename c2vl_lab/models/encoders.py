@@ -1,0 +1,58 @@
+"""Encoders by name, and the streams they may read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from c2vl_lab.data.layouts import JointLayout
+from c2vl_lab.errors import choose
+from c2vl_lab.models.base import Encoder
+from c2vl_lab.models.stgcn import STGCN
+from c2vl_lab.models.temporal import TemporalEncoder
+
+ENCODERS: dict[str, Any] = {"temporal": TemporalEncoder, "stgcn": STGCN}
+
+
+def build_encoder(name: str, layout: JointLayout, width: int = 0) -> Encoder:
+    """A freshly initialised encoder; ``width`` 0 takes the encoder's own default.
+
+    Raises:
+        ConfigError: unknown encoder; the near miss is named.
+    """
+    cls = choose(name, ENCODERS, "encoder")
+    return cls(layout, width=width or cls.default_width)
+
+
+def _joint(x: Tensor, layout: JointLayout) -> Tensor:
+    return x
+
+
+def _bone(x: Tensor, layout: JointLayout) -> Tensor:
+    return x - x[:, :, :, list(layout.parents)]
+
+
+def _motion(x: Tensor, layout: JointLayout) -> Tensor:
+    step = torch.zeros_like(x)
+    step[:, :-1] = x[:, 1:] - x[:, :-1]  # the field's convention: the last frame is 0
+    return step
+
+
+STREAMS: dict[str, Callable[[Tensor, JointLayout], Tensor]] = {"joint": _joint, "bone": _bone, "motion": _motion}
+
+
+def as_input(clips: Tensor, layout: JointLayout, stream: str) -> Tensor:
+    """Encoder input (N, 3, T, V, M) of a stream from coordinates (N, T, M, V, 3).
+
+    Raises:
+        ConfigError: unknown stream; the near miss is named.
+    """
+    return choose(stream, STREAMS, "stream")(clips, layout).permute(0, 4, 1, 3, 2).contiguous()
+
+
+def parameter_count(encoder: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(p.numel() for p in encoder.parameters() if p.requires_grad)

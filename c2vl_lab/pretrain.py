@@ -1,0 +1,245 @@
+"""Train an encoder: one loop for every method, resumable at any kill to the same final weights."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from c2vl_lab.artifacts import fingerprint
+from c2vl_lab.checkpoints import FILE, read_checkpoint, restore, save_checkpoint
+from c2vl_lab.config import to_dict
+from c2vl_lab.data.augment import AugmentConfig
+from c2vl_lab.data.layouts import JointLayout
+from c2vl_lab.errors import C2VLError, ConfigError, DataError, choose
+from c2vl_lab.learners import ConceptLearner, Learner, SupervisedLearner, ViewLearner, Views
+from c2vl_lab.logs import MetricLog
+from c2vl_lab.models.encoders import build_encoder
+from c2vl_lab.objective import ObjectiveConfig
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How an encoder is trained. Values are our choice; suites state theirs.
+
+    Attributes:
+        method: "c2vl" (with its special cases by ``objective``), "skeletonclr" or "supervised".
+        encoder, width, stream: what is trained and on which stream; width 0 is the encoder's own.
+        frames: frames of a training view.
+        epochs, batch_size, lr, weight_decay: AdamW, one epoch of warm-up, cosine to zero.
+        momentum: rate of the exponential moving average.
+        seed: initial weights, order and augmentation depend on it alone.
+        checkpoint_every: epochs between checkpoints.
+    """
+
+    method: str = "c2vl"
+    encoder: str = "temporal"
+    width: int = 0
+    stream: str = "joint"
+    frames: int = 32
+    epochs: int = 60
+    batch_size: int = 128
+    lr: float = 2e-3
+    weight_decay: float = 1e-3
+    momentum: float = 0.99
+    seed: int = 0
+    checkpoint_every: int = 5
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.batch_size, self.checkpoint_every) < 1 or self.frames < 2:
+            raise ConfigError("epochs, batch_size and checkpoint_every must be at least 1 and frames at least 2.")
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Everything that a method may see: the training clips and what goes with them, nothing of the test part.
+
+    Attributes:
+        clips: (N, T, M, V, 3) normalised coordinates.
+        names: clip names.
+        layout: joint layout.
+        concepts: pooled teacher features per modality (N, D_m), for "c2vl".
+        taus: intra-modal temperatures per modality, for "c2vl".
+        labels, classes: (N,) and their number, for "supervised" only.
+    """
+
+    clips: np.ndarray
+    names: list[str]
+    layout: JointLayout
+    concepts: dict[str, np.ndarray] = field(default_factory=dict)
+    taus: dict[str, float] = field(default_factory=dict)
+    labels: np.ndarray | None = None
+    classes: int = 0
+
+
+def pick_device(wanted: str) -> str:
+    """ "auto" becomes "cuda" where there is a GPU, else "cpu".
+
+    Raises:
+        ConfigError: a GPU was asked for and there is none.
+    """
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"device '{wanted}' was asked for, but torch sees no GPU here. Use device='cpu'.")
+    return wanted
+
+
+def build_learner(config: FitConfig, data: TrainingSet, device: str) -> Learner:
+    """The method's learner with fresh weights drawn from the seed, on ``device``."""
+    torch.manual_seed(config.seed)
+    encoder = build_encoder(config.encoder, data.layout, config.width)
+    views = Views(data.layout, config.stream, config.augment, config.frames)
+
+    def tensor(array: np.ndarray | None) -> torch.Tensor:
+        if array is None:
+            raise DataError("Supervised training needs labels.")
+        return torch.as_tensor(np.ascontiguousarray(array)).to(device)
+
+    makers: dict[str, Callable[[], Learner]] = {
+        "c2vl": lambda: ConceptLearner(
+            encoder,
+            views,
+            config.momentum,
+            {m: tensor(c) for m, c in data.concepts.items()},
+            data.taus,
+            config.objective,
+        ),
+        "skeletonclr": lambda: ViewLearner(encoder, views, config.momentum),
+        "supervised": lambda: SupervisedLearner(encoder, views, tensor(data.labels), data.classes),
+    }
+    return choose(config.method, makers, "method")().to(device)
+
+
+def fit(config: FitConfig, data: TrainingSet, run_dir: Path, device: str, progress: Progress | None = None) -> Learner:
+    """Train and return the learner; a killed run goes on from its last checkpoint when called again.
+
+    Order, augmentation and dropout of an epoch depend on (seed, epoch) alone, so that a resumed run ends with the
+    weights of an unbroken one (bit for bit on a CPU with the same number of threads).
+
+    Args:
+        config: settings, saved with the checkpoint.
+        data: the training part.
+        run_dir: gets ``checkpoint.safetensors`` (+ ``.json``), ``metrics.jsonl`` and ``tensorboard/``.
+        device: "cpu" or "cuda[:i]"; on a GPU the forward pass runs in bfloat16.
+        progress: receives one line an epoch.
+
+    Raises:
+        ConfigError: ``run_dir`` holds a checkpoint of other settings or other data.
+        C2VLError: the loss became NaN; the sentence names the batch's clips.
+    """
+    say = progress or (lambda line: None)
+    run_dir = Path(run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    learner = build_learner(config, data, device)
+    optimizer = torch.optim.AdamW(
+        [p for p in learner.parameters() if p.requires_grad], lr=config.lr, weight_decay=config.weight_decay
+    )
+    card = {"fit": to_dict(config), "layout": data.layout.name, "data": _data_key(data)}
+    done = _resume(run_dir, card, learner, optimizer)
+    if done:
+        say(f"resuming after epoch {done} of {config.epochs}")
+    if done >= config.epochs:
+        return learner
+    clips = torch.from_numpy(np.ascontiguousarray(data.clips)).to(device)
+    log = MetricLog(run_dir, keep_epochs=done)
+    for epoch in range(done + 1, config.epochs + 1):
+        row = _epoch(learner, optimizer, clips, config, epoch, device, data.names)
+        log.write(row)
+        if epoch % config.checkpoint_every == 0 or epoch == config.epochs:
+            save_checkpoint(run_dir, learner, optimizer, {**card, "epoch": epoch})
+        left = (config.epochs - epoch) * row["seconds"]
+        say(
+            f"epoch {epoch}/{config.epochs}  loss {row['loss']:.4f}  "
+            f"{row['clips_per_second']:.0f} clips/s  {left:.0f} s left"
+        )
+    log.close()
+    return learner
+
+
+def _epoch(
+    learner: Learner,
+    optimizer: torch.optim.Optimizer,
+    clips: torch.Tensor,
+    config: FitConfig,
+    epoch: int,
+    device: str,
+    names: list[str],
+) -> dict[str, Any]:
+    """One pass over the training clips; returns the log row."""
+    torch.manual_seed(_mix(config.seed, epoch))  # dropout
+    generator = torch.Generator(device).manual_seed(_mix(config.seed, epoch) + 1)
+    order = torch.randperm(len(clips), generator=generator, device=device)
+    batches = order.split(config.batch_size)
+    if len(batches) > 1 and len(batches[-1]) < config.batch_size:
+        batches = batches[:-1]  # a short batch would meet fewer negatives; other clips are left out next time
+    total = config.epochs * len(batches)
+    sums: dict[str, float] = {}
+    learner.train()
+    start = time.perf_counter()
+    for index, rows in enumerate(batches):
+        step = (epoch - 1) * len(batches) + index
+        done = step / max(1, total - 1)
+        lr = config.lr * min(1.0, (step + 1) / len(batches)) * 0.5 * (1 + math.cos(math.pi * done))
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=device.startswith("cuda")):
+            terms = learner.terms(clips[rows], rows, done, generator)
+        loss = torch.stack(list(terms.values())).sum()
+        if not torch.isfinite(loss):
+            some = ", ".join(names[i] for i in rows[:8].tolist())
+            raise C2VLError(
+                f"The loss became {float(loss)} in epoch {epoch}, batch {index + 1}, which begins with clips {some}. "
+                "The last checkpoint is kept; lower the learning rate or look at these clips."
+            )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        learner.after_step()
+        for name, value in {"loss": loss, **terms}.items():
+            sums[name] = sums.get(name, 0.0) + float(value.detach())
+    seconds = time.perf_counter() - start
+    row: dict[str, Any] = {"epoch": epoch, **{name: value / len(batches) for name, value in sums.items()}}
+    row |= learner.report(epoch / config.epochs)
+    seen = sum(len(b) for b in batches)
+    return row | {"lr": lr, "seconds": seconds, "clips_per_second": seen / seconds}
+
+
+def _resume(run_dir: Path, card: dict[str, Any], learner: Learner, optimizer: torch.optim.Optimizer) -> int:
+    """Restore the run's checkpoint if there is one; returns the number of finished epochs."""
+    if not (run_dir / FILE).exists():
+        return 0
+    tensors, found = read_checkpoint(run_dir)
+    for part in card:
+        if found.get(part) != card[part]:
+            old, new = found.get(part), card[part]
+            if isinstance(new, dict) and isinstance(old, dict):
+                changed = [f"{k}: {old.get(k)} -> {new[k]}" for k in new if old.get(k) != new[k]]
+                old, new = "; ".join(changed), "these"
+            raise ConfigError(
+                f"{run_dir / FILE} was trained with other settings ({part}: {old} -> {new}). "
+                "Use another run folder, or delete this one to train anew."
+            )
+    restore(tensors, learner, optimizer)
+    return int(found["epoch"])
+
+
+def _data_key(data: TrainingSet) -> str:
+    """Fingerprint of all that is trained on."""
+    extra = [data.taus, data.labels if data.labels is not None else [], data.names]
+    return fingerprint(data.clips, *[data.concepts[m] for m in sorted(data.concepts)], *extra)
+
+
+def _mix(seed: int, epoch: int) -> int:
+    """One seed for an epoch, far from those of other epochs and seeds."""
+    return (seed * 1_000_003 + epoch) * 2
