@@ -1,0 +1,148 @@
+"""Language prompts on disk, in the form that the paper's authors published: ``{clip name: [sentence, ...]}``."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from c2vl_lab.artifacts import atomic_path
+from c2vl_lab.errors import DataError, MissingError
+
+
+def load_prompts(path: str | Path) -> dict[str, list[str]]:
+    """Read prompts from a ``.json`` file, or from a ``.zip`` that holds exactly one.
+
+    Args:
+        path: file in the published form, ``{clip name: [sentence, ...]}``, equally many sentences for every clip.
+
+    Raises:
+        MissingError: there is no such file.
+        DataError: the file is no JSON or zip, has another form, or clips differ in their number of sentences; the
+            sentence names file and clip.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingError(
+            f"No prompts at {path}: wanted a .json or .zip file of the form {{clip name: [sentence, ...]}}."
+        )
+    where, text = _text_of(path)
+    try:
+        prompts = json.loads(text, object_pairs_hook=_unique(where))
+    except ValueError as error:
+        line = getattr(error, "lineno", "?")
+        raise DataError(f"{where}, line {line}: not valid JSON ({error}). Export the prompts again.") from error
+    check_prompts(prompts, where)
+    return prompts
+
+
+def save_prompts(path: str | Path, prompts: dict[str, list[str]]) -> None:
+    """Write prompts as one JSON object in the published form, sorted by clip name, atomically.
+
+    Raises:
+        DataError: the prompts have another form, see :func:`check_prompts`.
+    """
+    check_prompts(prompts, str(path))
+    ordered = {name: list(prompts[name]) for name in sorted(prompts)}
+    with atomic_path(Path(path)) as temporary:
+        temporary.write_text(json.dumps(ordered, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def prompts_for(prompts: dict[str, list[str]], names: list[str], where: str) -> list[list[str]]:
+    """The sentences of the named clips, in their order, and of no other clip.
+
+    Pre-training asks for the training split's names only, so the texts of test clips cannot come along.
+
+    Args:
+        prompts: clip name to sentences; may hold more clips than asked for.
+        names: the clips wanted.
+        where: how the error sentence names the origin of the prompts.
+
+    Raises:
+        MissingError: some clips have no sentences; it says how many and names the first.
+        DataError: the clips asked for differ in their number of sentences.
+    """
+    absent = [name for name in names if name not in prompts]
+    if absent:
+        shown = ", ".join(absent[:3]) + (", ..." if len(absent) > 3 else "")
+        raise MissingError(
+            f"{where}: no sentences for {len(absent)} of {len(names)} clips ({shown}). "
+            "Caption them, or choose prompts made for this data set."
+        )
+    chosen = [list(prompts[name]) for name in names]
+    _equal_counts(dict(zip(names, chosen, strict=True)), where)
+    return chosen
+
+
+def check_prompts(prompts: Any, where: str) -> None:
+    """Refuse anything but ``{clip name: [sentence, ...]}`` with equally many sentences for every clip.
+
+    Raises:
+        DataError: names ``where`` and the first clip that is wrong.
+    """
+    if not isinstance(prompts, dict) or not prompts:
+        found = "an empty object" if prompts == {} else type(prompts).__name__
+        raise DataError(f"{where}: wanted one JSON object {{clip name: [sentence, ...]}}, found {found}.")
+    for name, sentences in prompts.items():
+        if not isinstance(sentences, list) or not sentences:
+            raise DataError(
+                f"{where}, clip '{name}': wanted a list of sentences, found {_short(sentences)}. Repair or leave out the clip."
+            )
+        for place, sentence in enumerate(sentences, 1):
+            if not isinstance(sentence, str) or not sentence.strip():
+                raise DataError(
+                    f"{where}, clip '{name}': sentence {place} must be text that is not empty, found {_short(sentence)}."
+                )
+    _equal_counts(prompts, where)
+
+
+def _equal_counts(prompts: dict[str, list[str]], where: str) -> None:
+    """Refuse clips with unequal numbers of sentences."""
+    if not prompts:
+        return
+    first, wanted = next((name, len(sentences)) for name, sentences in prompts.items())
+    for name, sentences in prompts.items():
+        if len(sentences) != wanted:
+            raise DataError(
+                f"{where}, clip '{name}': found {len(sentences)} sentences where '{first}' has {wanted}; "
+                "every clip needs the same number."
+            )
+
+
+def _short(value: Any) -> str:
+    """A value for an error sentence, cut after 60 characters."""
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
+
+
+def _unique(where: str):
+    """A JSON hook that refuses a clip that is written twice (plain JSON keeps the last silently)."""
+
+    def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        table = dict(pairs)
+        if len(table) != len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise DataError(f"{where}, clip '{twice}': it occurs twice. Keep one of its lists.")
+        return table
+
+    return build
+
+
+def _text_of(path: Path) -> tuple[str, str]:
+    """How errors name the JSON text of ``path``, and the text."""
+    try:
+        if path.suffix.lower() != ".zip":
+            return str(path), path.read_text(encoding="utf-8-sig")
+        with zipfile.ZipFile(path) as archive:
+            members = [n for n in archive.namelist() if n.endswith(".json") and not n.startswith("__MACOSX/")]
+            if len(members) != 1:
+                raise DataError(
+                    f"{path}: wanted a zip with one .json file, found {len(members)}. Unpack it and name one."
+                )
+            return f"{path}/{members[0]}", archive.read(members[0]).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8.") from error
+    except (zipfile.BadZipFile, EOFError, OSError) as error:
+        raise DataError(f"{path}: the zip cannot be read ({error}). Copy or download it again.") from error
