@@ -68,7 +68,8 @@ class OfflineTeacher:
                 batch = np.stack([_square(image) for image in images[start : start + BATCH_IMAGES]])
                 # Lite0 was trained on (x - 127) / 128; published with the original checkpoint
                 pixels = (torch.from_numpy(batch).permute(0, 3, 1, 2).float() - 127.0) / 128.0
-                parts.append(self._image(pixels.to(self.device)).float().cpu().numpy())
+                pixels = pixels.to(self.device, memory_format=torch.channels_last)
+                parts.append(self._image(pixels).float().cpu().numpy())
         return np.concatenate(parts) if parts else np.zeros((0, 1280), np.float32)
 
     def _count_long(self, texts: list[str]) -> None:
@@ -134,7 +135,8 @@ def load_efficientnet(device: str = "cpu", path: Path | None = None) -> Any:
         mapped[name] = new
     model.load_state_dict(mapped)
     model.reset_classifier(0)
-    return model.eval().to(device)
+    # channels last halves the time on CPUs: this network is all depthwise convolutions
+    return model.eval().to(device, memory_format=torch.channels_last)
 
 
 def check_digest(path: Path, wanted: str) -> None:

@@ -1,4 +1,4 @@
-"""What a teacher is: one small protocol that everything above depends on."""
+"""What a teacher is, and what it looks at: two small protocols that everything above depends on."""
 
 from __future__ import annotations
 
@@ -29,4 +29,24 @@ class Teacher(Protocol):
 
     def encode_images(self, images: list[np.ndarray]) -> np.ndarray:
         """(n, D) float32 features of ``n`` RGB pictures, uint8 (H, W, 3) each."""
+        ...
+
+
+class PictureSource(Protocol):
+    """Where the pictures of clips come from.
+
+    Attributes:
+        kind: short name for tables and reports.
+        identity: what the pictures depend on (files, settings); part of every cache key.
+    """
+
+    kind: str
+    identity: str
+
+    def names(self) -> set[str]:
+        """Clips that have pictures."""
+        ...
+
+    def pictures(self, name: str, count: int) -> list[np.ndarray]:
+        """``count`` RGB pictures of a clip in order of time, uint8 (H, W, 3) each."""
         ...
