@@ -108,9 +108,10 @@ class ConceptHeads(nn.Module):
         super().__init__()
         shared = max(widths.values())
         self.skeleton = nn.ModuleDict({m: nn.Linear(hidden, shared) for m in widths})
-        self.concept = nn.ModuleDict({m: nn.Linear(width, shared, bias=False) for m, width in widths.items()})
-        for head in self.concept.values():
+        concept = {m: nn.Linear(width, shared, bias=False) for m, width in widths.items()}
+        for head in concept.values():
             nn.init.eye_(head.weight)  # a rectangular identity where the widths differ
+        self.concept = nn.ModuleDict(concept)
         self.log_kappa = nn.Parameter(torch.tensor(math.log(kappa)))
 
     @property

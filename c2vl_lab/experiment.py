@@ -1,0 +1,341 @@
+"""One cell of a benchmark: a data set, an arm and a seed, from recordings to results on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from c2vl_lab.artifacts import read_json, write_json
+from c2vl_lab.checkpoints import read_checkpoint, restore
+from c2vl_lab.concepts import (
+    ConceptConfig,
+    ConceptSpace,
+    choose_tau,
+    effective_targets,
+    image_features,
+    target_warning,
+    text_features,
+)
+from c2vl_lab.config import to_dict
+from c2vl_lab.data.augment import AugmentConfig
+from c2vl_lab.data.datasets import open_dataset
+from c2vl_lab.data.protocols import Split, make_split
+from c2vl_lab.data.store import SkeletonStore
+from c2vl_lab.data.transforms import PrepareConfig, prepare
+from c2vl_lab.errors import ConfigError, MissingError, choose
+from c2vl_lab.learners import Learner
+from c2vl_lab.objective import ObjectiveConfig
+from c2vl_lab.pretrain import FitConfig, TrainingSet, build_learner, fit, pick_device
+from c2vl_lab.prompts.kinematic import CAPTIONER_VERSION, caption_store
+from c2vl_lab.prompts.pictures import open_pictures
+from c2vl_lab.prompts.store import load_prompts, prompts_for, save_prompts
+from c2vl_lab.teachers import Teacher, load_teacher
+
+Progress = Callable[[str], None] | None
+
+ARMS = {
+    "coordinates": "view-normalised coordinates, nothing learned",
+    "prompts": "the prompts alone: pooled teacher features, no skeleton",
+    "untrained": "the encoder with random weights",
+    "skeletonclr": "SkeletonCLR-style: two augmented views, no text",
+    "hard": "CLIP-style hard contrast with the prompts (alpha = 0)",
+    "full": "C2VL: hard, intra-modal and inter-modal targets, progressive",
+    "supervised": "supervised encoder of the same size, the upper bound",
+}
+TRAINED = {"skeletonclr": "skeletonclr", "hard": "c2vl", "full": "c2vl", "supervised": "supervised"}
+MODALITIES = {"language": ("language",), "vision": ("vision",), "language+vision": ("vision", "language")}
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Every setting of a run, flat, each one a parameter of notebook 06_benchmark.
+
+    Attributes:
+        dataset: a data set's name or the path of a store folder.
+        data_dir: folder of the published files.
+        protocol: split; "<protocol>-val<k>" stays inside the training part.
+        work_dir: stores, caches and runs live here.
+        arm: one of :data:`ARMS`.
+        modalities: "language", "vision" or "language+vision".
+        seed: weights, order, augmentation and probe folds.
+        encoder, width, stream: see :class:`~c2vl_lab.pretrain.FitConfig`.
+        frames: frames that the encoder sees.
+        epochs, batch_size, lr, weight_decay, momentum: training.
+        crop, turn, tilt, size: augmentation, see :class:`~c2vl_lab.data.augment.AugmentConfig`.
+        teacher: "offline", "open_clip:MODEL:TAG" or "features:PATH".
+        captions: "kinematic" or the path of a prompts file {clip name: [sentence, ...]}.
+        pictures: "", "depth", "rendered" or "folder:PATH"; wanted where vision takes part.
+        pictures_per_clip: pictures spread over a clip.
+        pooling, components: see :class:`~c2vl_lab.concepts.ConceptConfig`.
+        alpha_max, gamma, schedule, effective_targets, skeleton_tau, vision_language_pair: the objective; arm "hard"
+            sets alpha_max to 0.
+        checkpoint_every: epochs between checkpoints.
+        device: "auto", "cpu" or "cuda".
+    """
+
+    dataset: str = "generated"
+    data_dir: str = ""
+    protocol: str = "xsub"
+    work_dir: str = "work"
+    arm: str = "full"
+    modalities: str = "language"
+    seed: int = 0
+    encoder: str = "temporal"
+    width: int = 0
+    stream: str = "joint"
+    frames: int = 32
+    epochs: int = 60
+    batch_size: int = 128
+    lr: float = 2e-3
+    weight_decay: float = 1e-3
+    momentum: float = 0.99
+    crop: float = 0.5
+    turn: float = 60.0
+    tilt: float = 10.0
+    size: float = 0.2
+    teacher: str = "offline"
+    captions: str = "kinematic"
+    pictures: str = ""
+    pictures_per_clip: int = 4
+    pooling: str = "ordered"
+    components: int = 256
+    alpha_max: float = 0.5
+    gamma: float = 0.5
+    schedule: str = "progressive"
+    effective_targets: float = 3.0
+    skeleton_tau: float = 0.1
+    vision_language_pair: bool = True
+    checkpoint_every: int = 10
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        choose(self.arm, ARMS, "arm")
+        choose(self.modalities, MODALITIES, "choice of modalities")
+        if self.uses_concepts and "vision" in MODALITIES[self.modalities] and not self.pictures:
+            raise ConfigError(f"modalities='{self.modalities}' wants pictures: depth, rendered or folder:PATH.")
+
+    @property
+    def uses_concepts(self) -> bool:
+        """Whether the arm looks at the concept space."""
+        return self.arm in ("prompts", "hard", "full")
+
+    @property
+    def modality_names(self) -> tuple[str, ...]:
+        """The modalities that take part."""
+        return MODALITIES[self.modalities]
+
+    def fit_config(self) -> FitConfig:
+        """The training settings of this arm.
+
+        Raises:
+            ConfigError: the arm is not trained.
+        """
+        if self.arm not in TRAINED:
+            raise ConfigError(f"Arm '{self.arm}' is not trained. Trained arms: {', '.join(TRAINED)}.")
+        shared = {name: getattr(self, name) for name in FIT_FIELDS}
+        objective = ObjectiveConfig(
+            alpha_max=0.0 if self.arm == "hard" else self.alpha_max,
+            gamma=self.gamma,
+            schedule=self.schedule,
+            effective_targets=self.effective_targets,
+            skeleton_tau=self.skeleton_tau,
+            vision_language_pair=self.vision_language_pair,
+        )
+        return FitConfig(
+            method=TRAINED[self.arm],
+            objective=objective,
+            augment=AugmentConfig(self.crop, self.turn, self.tilt, self.size),
+            **shared,
+        )
+
+
+FIT_FIELDS = (
+    *("encoder", "width", "stream", "frames", "epochs", "batch_size", "lr", "weight_decay", "momentum", "seed"),
+    "checkpoint_every",
+)
+
+
+@dataclass
+class Experiment:
+    """What a run works on. Heavy parts are made on first use and cached on disk under ``work_dir``.
+
+    Attributes:
+        config: the settings.
+        store: the recordings.
+        split: indices of the training and the test part.
+        clips: (N, 64, M, V, 3) normalised coordinates of all clips, in store order.
+        device: where to compute.
+    """
+
+    config: RunConfig
+    store: SkeletonStore
+    split: Split
+    clips: np.ndarray
+    device: str
+    progress: Progress = None
+    _raw: dict[str, np.ndarray] = field(default_factory=dict)
+    _spaces: dict[str, ConceptSpace] = field(default_factory=dict)
+    _teacher: Teacher | None = None
+
+    @property
+    def teacher(self) -> Teacher:
+        """The frozen teacher."""
+        if self._teacher is None:
+            self._teacher = load_teacher(self.config.teacher, self.device)
+        return self._teacher
+
+    @property
+    def cache(self) -> Path:
+        """Folder of the feature cache."""
+        return Path(self.config.work_dir) / "cache"
+
+    def prompts(self) -> dict[str, list[str]]:
+        """Sentences of every clip: the given file's, or the kinematic captioner's, written once."""
+        if self.config.captions != "kinematic":
+            return load_prompts(self.config.captions)
+        folder = Path(self.config.work_dir) / "prompts"
+        path = folder / f"{self.store.dataset}-{self.store.fingerprint}-kinematic{CAPTIONER_VERSION}.json"
+        if not path.exists():
+            save_prompts(path, caption_store(self.store, self.progress))
+        return load_prompts(path)
+
+    def features(self, modality: str) -> np.ndarray:
+        """(N, K, D) teacher features of all clips; NaN rows for clips without pictures."""
+        if modality not in self._raw:
+            if modality == "language":
+                texts = prompts_for(self.prompts(), self.store.names, self.config.captions)
+                self._raw[modality] = text_features(texts, self.teacher, self.cache, self.progress)
+            else:
+                source = open_pictures(self.config.pictures, self.store, self.config.data_dir)
+                count = self.config.pictures_per_clip
+                self._raw[modality] = image_features(
+                    source, self.store.names, count, self.teacher, self.cache, self.progress
+                )
+        return self._raw[modality]
+
+    def space(self, modality: str) -> ConceptSpace:
+        """Pooling and centring of a modality, fitted on the training part."""
+        if modality not in self._spaces:
+            config = ConceptConfig(self.config.pooling, self.config.components)
+            self._spaces[modality] = ConceptSpace.fit(self.features(modality), self.split.train, config)
+        return self._spaces[modality]
+
+    def concepts(self, modality: str) -> np.ndarray:
+        """(N, D) concepts of all clips, unit length; NaN where a clip has no pictures."""
+        return self.space(modality).transform(self.features(modality))
+
+    def training_set(self) -> TrainingSet:
+        """What the arm may learn from: training clips with their own concepts, labels for "supervised" alone.
+
+        Raises:
+            MissingError: a training clip has no pictures though vision takes part.
+        """
+        train = self.split.train
+        concepts: dict[str, np.ndarray] = {}
+        taus: dict[str, float] = {}
+        if self.config.uses_concepts:
+            for modality in self.config.modality_names:
+                rows = self.concepts(modality)[train]
+                absent = [self.store.names[i] for i in train[~np.isfinite(rows).all(axis=1)]]
+                if absent:
+                    raise MissingError(
+                        f"{len(absent)} of {len(train)} training clips have no pictures ({self.config.pictures}), "
+                        f"for example {', '.join(absent[:3])}. Pre-training with vision needs pictures of all of them."
+                    )
+                concepts[modality] = rows
+                batch = min(self.config.batch_size, len(train))
+                taus[modality] = choose_tau(rows, self.config.effective_targets, batch)
+                self._tell_targets(modality, rows, taus[modality], batch)
+        supervised = self.config.arm == "supervised"
+        return TrainingSet(
+            clips=self.clips[train],
+            names=[self.store.names[i] for i in train],
+            layout=self.store.layout,
+            concepts=concepts,
+            taus=taus,
+            labels=self.store.labels[train] if supervised else None,
+            classes=len(self.store.classes) if supervised else 0,
+        )
+
+    def _tell_targets(self, modality: str, rows: np.ndarray, tau: float, batch: int) -> None:
+        """Log the effective number of targets, with a warning where they carry nothing."""
+        if self.progress is None:
+            return
+        effective = effective_targets(rows, tau, batch)
+        self.progress(f"{modality}: tau {tau:.3f} gives {effective:.1f} effective targets in a batch of {batch}")
+        warning = target_warning(effective, batch)
+        if warning:
+            self.progress(f"warning: {modality}: {warning}")
+
+    def describe(self) -> pd.DataFrame:
+        """A small table of what the run is about."""
+        store, config = self.store, self.config
+        rows = {
+            "data set": store.dataset + (" (generated clips, no recordings)" if store.generated else ""),
+            "fingerprint": store.fingerprint,
+            "protocol": f"{config.protocol}: {self.split.rule}",
+            "clips": f"{len(self.split.train)} train, {len(self.split.test)} test, {len(store.classes)} classes",
+            "skeleton": f"{store.layout.name}, {len(store.layout)} joints, {store.bodies} body slots",
+            "arm": f"{config.arm}: {ARMS[config.arm]}",
+            "device": self.device,
+        }
+        if config.uses_concepts:
+            rows["modalities"] = config.modalities
+            rows["teacher"] = self.teacher.name + (" (stand-in)" if self.teacher.stand_in else "")
+        return pd.DataFrame({"value": rows})
+
+
+def open_experiment(config: RunConfig, progress: Progress = None) -> Experiment:
+    """Open data, split and normalised clips of a run.
+
+    Raises:
+        C2VLError: a missing or damaged file, an unknown name; one sentence says what to do.
+    """
+    store = open_dataset(config.dataset, config.data_dir, config.work_dir, progress)
+    split = make_split(store, config.protocol)
+    device = pick_device(config.device)
+    if progress:
+        progress(f"{store.dataset}: {len(store)} clips, device {device}")
+    return Experiment(config, store, split, prepare(store, PrepareConfig()), device, progress)
+
+
+def pretrain(experiment: Experiment, run_dir: str | Path, progress: Progress = None) -> Learner | None:
+    """Train the run's arm in ``run_dir`` (resuming it there), or None for an arm without training."""
+    run_dir = Path(run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    write_json(run_dir / "config.json", to_dict(experiment.config))
+    if experiment.config.arm not in TRAINED:
+        return None
+    return fit(experiment.config.fit_config(), experiment.training_set(), run_dir, experiment.device, progress)
+
+
+def load_learner(experiment: Experiment, run_dir: str | Path) -> Learner:
+    """The finished learner of a trained arm.
+
+    Raises:
+        MissingError: the run has no checkpoint, or its training was cut short.
+        DataError: the checkpoint is torn, foreign or does not fit.
+    """
+    tensors, card = read_checkpoint(Path(run_dir))
+    config = experiment.config.fit_config()
+    if card.get("epoch", 0) < config.epochs:
+        raise MissingError(
+            f"{run_dir} is trained to epoch {card.get('epoch', 0)} of {config.epochs}. Run the same command again: "
+            "it goes on where it was cut."
+        )
+    learner = build_learner(config, experiment.training_set(), experiment.device)
+    restore(tensors, learner, None)
+    return learner
+
+
+def load_config(run_dir: str | Path) -> dict[str, Any]:
+    """Settings of an earlier run."""
+    path = Path(run_dir) / "config.json"
+    if not path.exists():
+        raise MissingError(f"No config.json in {run_dir}. It is no run folder; notebook 03_pretrain makes one.")
+    return read_json(path)
