@@ -55,7 +55,7 @@ def clip_player(
     ]
     pause = 1000 * len(clip.xyz) / len(shown) / fps / speed
     return go.Figure(
-        data=_limbs(xyz[shown[0]], layout, bodies, legend=True),
+        data=[*_limbs(xyz[shown[0]], layout, bodies, legend=True), _floor(xyz)],
         frames=frames,
         layout=_scene(clip, layout, xyz)
         | _controls(clip, shown, pause)
@@ -87,7 +87,7 @@ def film_strip(clip: Clip, layout: JointLayout, frames: int = 8, title: str = ""
         offset = np.array([position * width, 0.0])
         _draw_trails(axes, flat[before : t + 1] + offset, layout)
         _draw_pose(axes, flat[t] + offset, layout)
-        below = (offset[0] + float(np.nanmean(flat[..., 0])), float(np.nanmin(flat[..., 1])))
+        below = (offset[0] + float(np.nanmean(flat[t, ..., 0])), float(np.nanmin(flat[..., 1])))
         axes.annotate(
             f"{clip.frames[t]}", below, xytext=(0, -6), textcoords="offset points", ha="center", va="top", fontsize=7
         )
@@ -173,13 +173,11 @@ def _scene(clip: Clip, layout: JointLayout, xyz: np.ndarray) -> dict:
     low, high = (f(xyz.reshape(-1, 3), axis=0) for f in (np.nanmin, np.nanmax))
     span = np.maximum(high - low, 0.4) + 0.2
     center = (low + high) / 2
-    ratio = span / span.max()
+    ratio = 1.15 * span / span.max()
     right, up, toward = _view(clip, layout)
-    eye = 1.5 * toward + 0.45 * right + 0.25 * up
-    axis = {"showbackground": False, "showspikes": False, "title": {"text": ""}, "showticklabels": False}
+    eye = 1.3 * toward + 0.4 * right + 0.2 * up
     ranges = [
-        axis | {"range": [float(c - s / 2), float(c + s / 2)], "showgrid": k != 1, "zeroline": False}
-        for k, (c, s) in enumerate(zip(center, span, strict=True))
+        {"visible": False, "range": [float(c - s / 2), float(c + s / 2)]} for c, s in zip(center, span, strict=True)
     ]
     return {
         "scene": {
@@ -192,6 +190,18 @@ def _scene(clip: Clip, layout: JointLayout, xyz: np.ndarray) -> dict:
         "margin": {"l": 0, "r": 0, "t": 48, "b": 0},
         "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1.0, "xanchor": "right"},
     }
+
+
+def _floor(xyz: np.ndarray) -> go.Scatter3d:
+    """A quiet grid of half metres under the lowest joint of the clip."""
+    low, high = (f(xyz.reshape(-1, 3), axis=0) for f in (np.nanmin, np.nanmax))
+    (x0, _, z0), (x1, _, z1) = np.floor(low * 2) / 2, np.ceil(high * 2) / 2
+    gap = [[np.nan] * 3]
+    lines = [[[x, low[1], z0], [x, low[1], z1], *gap] for x in np.arange(x0, x1 + 0.1, 0.5)]
+    lines += [[[x0, low[1], z], [x1, low[1], z], *gap] for z in np.arange(z0, z1 + 0.1, 0.5)]
+    grid = np.array(lines, np.float32).reshape(-1, 3)
+    look = {"mode": "lines", "line": {"color": "#D5DAE1", "width": 1}, "hoverinfo": "skip", "showlegend": False}
+    return go.Scatter3d(x=grid[:, 0], y=grid[:, 1], z=grid[:, 2], **look)
 
 
 def _controls(clip: Clip, shown: list[int], pause: float) -> dict:
@@ -234,15 +244,14 @@ def _draw_pose(axes, pose: np.ndarray, layout: JointLayout) -> None:
     for order, body in enumerate(pose):
         if np.isnan(body).all():
             continue
-        colors = [SIDES[_side(layout.joints[child])] for child, _ in layout.bones]
+        paint = theme.lighter if order else str
+        colors = [paint(SIDES[_side(layout.joints[child])]) for child, _ in layout.bones]
         segments = [body[list(pair)] for pair in layout.bones]
-        axes.add_collection(
-            LineCollection(segments, colors=colors, linewidths=1.6 if order == 0 else 1.0, capstyle="round", zorder=3)
-        )
+        axes.add_collection(LineCollection(segments, colors=colors, linewidths=1.6, capstyle="round", zorder=3))
         axes.plot(*np.nanmax(body, axis=0), alpha=0)  # tells the axes how far the body reaches
         axes.plot(*np.nanmin(body, axis=0), alpha=0)
         head = body[layout.joints.index("head")] if "head" in layout.joints else body[layout.root]
-        axes.plot(*head, "o", color=theme.MIDDLE, markersize=3.5, zorder=4)
+        axes.plot(*head, "o", color=paint(theme.MIDDLE), markersize=3.5, zorder=4)
 
 
 def _draw_trails(axes, path: np.ndarray, layout: JointLayout) -> None:

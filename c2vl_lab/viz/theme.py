@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 COLUMN_WIDTH = 3.25  # inches, one column of the usual two-column venues
 PAGE_WIDTH = 6.75  # inches, both columns
@@ -90,8 +91,9 @@ def style(screen: str = "") -> Iterator[None]:
     Screen figures have no background of their own and a sans-serif face, to sit on a page.
     """
     import matplotlib as mpl
+    import matplotlib.style
 
-    changes: dict[str, object] = {}
+    changes: dict[Any, Any] = {}
     if screen:
         ink, line = ("#E6E9EE", "#4A5362") if screen == "dark" else ("#1F2733", "#C9D0D9")
         changes = {

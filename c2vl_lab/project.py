@@ -1,0 +1,200 @@
+"""Many dimensions on a flat map, with the two numbers that say how far to trust it.
+
+A two-dimensional map always bends neighbourhoods. Beside every projection stand its *trustworthiness*
+(Venna and Kaski 2001: are the neighbours on the map real ones?) and its *neighbour overlap* (which share
+of the k nearest neighbours is the same before and after).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from c2vl_lab.errors import ConfigError, DataError, choose
+
+QUERIES = 2000  # rows whose neighbourhoods are measured; more would not change the third digit
+
+
+@dataclass(frozen=True)
+class Projection:
+    """A finished map.
+
+    Attributes:
+        coordinates: modality to (N, n_components) float32; NaN rows where the features were NaN.
+        method: ``umap`` or ``pca``.
+        parameters: what the method was told; for PCA also the share of variance that the map shows.
+        seed: the random seed (PCA needs none).
+        library: name and version of what computed it.
+        trustworthiness: 0 to 1, over all points of the joint fit.
+        neighbour_overlap: 0 to 1, over all points of the joint fit.
+        neighbours: the k of both numbers.
+        per_modality: modality to (trustworthiness, neighbour overlap) among its own points alone.
+    """
+
+    coordinates: dict[str, np.ndarray]
+    method: str
+    parameters: dict[str, Any]
+    seed: int
+    library: str
+    trustworthiness: float
+    neighbour_overlap: float
+    neighbours: int
+    per_modality: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def caption(self) -> str:
+        """One line with the method and the two quality numbers."""
+        shown = ", ".join(f"{k} {v}" for k, v in self.parameters.items())
+        return (
+            f"{self.method.upper()} ({self.library}; {shown}; seed {self.seed}). Trustworthiness "
+            f"{self.trustworthiness:.3f}, neighbour overlap {self.neighbour_overlap:.3f} (k = {self.neighbours})."
+        )
+
+
+def project(
+    features: np.ndarray,
+    method: str = "umap",
+    n_components: int = 2,
+    seed: int = 0,
+    neighbours: int = 15,
+    min_dist: float = 0.1,
+) -> Projection:
+    """Project one set of features; :func:`project_joint` with the single modality ``points``.
+
+    Args:
+        features: (N, D); rows with NaN are left out and stay NaN on the map.
+        method: ``umap`` or ``pca``.
+        n_components: dimensions of the map, 2 or 3.
+        seed: the same seed gives the same map.
+        neighbours: UMAP's neighbourhood size, and the k of the quality numbers.
+        min_dist: UMAP's smallest distance on the map.
+
+    Raises:
+        ConfigError: an unknown method or a map of other than 2 or 3 dimensions.
+        DataError: not a matrix, or fewer than 5 usable rows.
+    """
+    return project_joint({"points": features}, method, seed, n_components, neighbours, min_dist)
+
+
+def project_joint(
+    modalities: Mapping[str, np.ndarray],
+    method: str = "umap",
+    seed: int = 0,
+    n_components: int = 2,
+    neighbours: int = 15,
+    min_dist: float = 0.1,
+) -> Projection:
+    """One map for several modalities that live in one space, fitted on all of them together.
+
+    Rows are L2-normalised first, so Euclidean neighbours are the cosine neighbours.
+
+    Args:
+        modalities: name to (N, D) features, for example the outputs of the heads for ``skeleton``,
+            ``language`` and ``vision``; D must be the same for all. Rows with NaN are left out.
+        method, seed, n_components, neighbours, min_dist: as in :func:`project`.
+
+    Raises:
+        ConfigError: an unknown method or a map of other than 2 or 3 dimensions.
+        DataError: modalities of different dimensions, or fewer than 5 usable rows.
+    """
+    fit = choose(method, {"umap": _umap, "pca": _pca}, "projection method")
+    if n_components not in (2, 3):
+        raise ConfigError(f"A map has 2 or 3 dimensions, n_components is {n_components}.")
+    kept = _usable(modalities)
+    points = np.concatenate([_normalised(np.asarray(modalities[m])[rows]) for m, rows in kept.items()])
+    if len(points) < 5 or points.shape[1] < n_components:
+        raise DataError(f"A map needs 5 rows and {n_components} columns without NaN, found {points.shape}.")
+    k = min(neighbours, (len(points) - 1) // 2)
+    flat, parameters, library = fit(points, n_components, seed, k, min_dist)
+    whole = neighbourhood_quality(points, flat, k, seed)
+    coordinates, per_modality, start = {}, {}, 0
+    for name, rows in kept.items():
+        part = slice(start, start := start + int(rows.sum()))
+        coordinates[name] = np.full((len(rows), n_components), np.nan, np.float32)
+        coordinates[name][rows] = flat[part]
+        own = min(k, (int(rows.sum()) - 1) // 2)
+        if own >= 1:
+            per_modality[name] = neighbourhood_quality(points[part], flat[part], own, seed)
+    return Projection(coordinates, method, parameters, seed, library, *whole, neighbours=k, per_modality=per_modality)
+
+
+def neighbourhood_quality(
+    before: np.ndarray, after: np.ndarray, k: int = 15, seed: int = 0, queries: int = QUERIES
+) -> tuple[float, float]:
+    """(trustworthiness, neighbour overlap) of a map, both 0 to 1.
+
+    Args:
+        before: (N, D) the points as they were.
+        after: (N, d) the points on the map.
+        k: neighbours that count, under N / 2.
+        seed: chooses the queries where N is above ``queries``.
+        queries: rows whose neighbourhoods are measured, each among all N points.
+
+    Raises:
+        ConfigError: ``k`` is under 1 or not under N / 2 (trustworthiness is not defined there).
+    """
+    count = len(before)
+    if not 1 <= k < count / 2:
+        raise ConfigError(f"Neighbourhood quality wants 1 <= k < N / 2, found k = {k} for N = {count}.")
+    rows = np.arange(count)
+    if count > queries:
+        rows = np.sort(np.random.default_rng(seed).choice(count, queries, replace=False))
+    penalty, shared = 0.0, 0
+    for chunk in np.array_split(rows, max(1, len(rows) // 256)):
+        near_before = _order(before, chunk)  # (c, N) indices from near to far, the point itself last
+        near_after = _order(after, chunk)[:, :k]
+        rank = np.empty_like(near_before)
+        np.put_along_axis(rank, near_before, np.arange(1, count + 1)[None], axis=1)
+        true_rank = np.take_along_axis(rank, near_after, axis=1)  # (c, k), 1 is the nearest
+        penalty += float(np.maximum(true_rank - k, 0).sum())
+        shared += int((true_rank <= k).sum())
+    worst = len(rows) * k * (2 * count - 3 * k - 1) / 2
+    return 1.0 - penalty / worst, shared / (len(rows) * k)
+
+
+def _order(points: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """(len(rows), N) all points from near to far as seen from ``rows``; the row itself comes last."""
+    x = np.asarray(points, np.float64)
+    square = (x * x).sum(axis=1)
+    distance = square[rows, None] + square[None] - 2 * x[rows] @ x.T
+    distance[np.arange(len(rows)), rows] = np.inf
+    return np.argsort(distance, axis=1, kind="stable")
+
+
+def _usable(modalities: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Modality to a boolean row mask; refuses what cannot share one map."""
+    if not modalities:
+        raise DataError("There is nothing to project: no modality was given.")
+    shapes = {name: np.shape(rows) for name, rows in modalities.items()}
+    if any(len(shape) != 2 for shape in shapes.values()) or len({shape[1] for shape in shapes.values()}) > 1:
+        raise DataError(f"A joint map wants (N, D) features with one D for all modalities, found {shapes}.")
+    return {name: np.isfinite(rows).all(axis=1) for name, rows in modalities.items()}
+
+
+def _normalised(rows: np.ndarray) -> np.ndarray:
+    """Rows of length 1, float32."""
+    return (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+
+
+def _pca(points: np.ndarray, n_components: int, seed: int, k: int, min_dist: float):
+    """Principal components by SVD; each axis points to where its largest loading is positive."""
+    centred = points.astype(np.float64) - points.mean(axis=0, dtype=np.float64)
+    _, singular, axes = np.linalg.svd(centred, full_matrices=False)
+    axes = axes[:n_components]
+    axes *= np.sign(axes[np.arange(n_components), np.abs(axes).argmax(axis=1)])[:, None]
+    share = float((singular[:n_components] ** 2).sum() / max((singular**2).sum(), 1e-12))
+    return (centred @ axes.T).astype(np.float32), {"variance shown": round(share, 3)}, f"numpy {np.__version__}"
+
+
+def _umap(points: np.ndarray, n_components: int, seed: int, k: int, min_dist: float):
+    """UMAP (McInnes, Healy and Melville 2018); a seed makes it run in one thread."""
+    import umap
+
+    # umap wants more neighbours than one and spectral starts need more points than dimensions
+    size = max(2, k)
+    model = umap.UMAP(n_components=n_components, n_neighbors=size, min_dist=min_dist, random_state=seed, n_jobs=1)
+    flat = np.asarray(model.fit_transform(points), np.float32)
+    return flat, {"neighbours": size, "min_dist": min_dist}, f"umap-learn {umap.__version__}"
