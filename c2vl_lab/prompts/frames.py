@@ -12,7 +12,7 @@ def spread(frames: int, count: int) -> np.ndarray:
     return np.minimum((np.arange(count) + 0.5) * frames / count, frames - 1).astype(int)
 
 
-def square_box(mask: np.ndarray, margin: float = 0.1) -> tuple[int, int, int]:
+def square_box(mask: np.ndarray, margin: float = 0.05) -> tuple[int, int, int]:
     """The square around a mask: (top, left, side) in pixels; it may reach beyond the picture.
 
     Args:

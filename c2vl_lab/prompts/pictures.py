@@ -81,7 +81,7 @@ class DepthPictures:
         if name not in self._members:
             raise MissingError(f"There is no depth video of clip '{name}'; names() lists the clips that have one.")
         depth = _read_depth(*self._members[name])
-        box = square_box((depth > 0).any(axis=2))
+        box = square_box(np.any(depth > 0, axis=2))
         return [cut_square(frame, box) for frame in _coloured(depth[:, :, spread(depth.shape[2], count)])]
 
 
