@@ -38,11 +38,11 @@ fi
 
 echo "Installing the pinned packages into .venv (several minutes the first time)"
 rm -f "$stamp"
-# pip's warnings about package folders that are not there hide its progress, so that one kind is left out.
+# Two kinds of lines would drown pip's progress: packages that are there already, and package folders that are not.
 set +e
-{ .venv/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e "$extras" 2>&1 1>&3 |
-  awk '!/is ignored: it is (either|neither)/ { print; fflush() }' >&2; exit "${PIPESTATUS[0]}"; } 3>&1
-status=$?
+.venv/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e "$extras" 2>&1 |
+  awk '!/is ignored: it is (either|neither)/ && !/^Requirement already satisfied/ { print; fflush() }'
+status="${PIPESTATUS[0]}"
 set -e
 if [ "$status" != 0 ]; then
   echo "The installation failed (pip's last lines above say why). The same command goes on where it stopped." >&2
