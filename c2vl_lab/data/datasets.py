@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,14 @@ import numpy as np
 import pandas as pd
 
 from c2vl_lab.artifacts import file_sha256, fingerprint
+from c2vl_lab.config import from_dict, to_dict
+from c2vl_lab.data.generated import VERSION as GENERATED_VERSION
+from c2vl_lab.data.generated import GeneratedConfig, generate
 from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.data.readers import msr_action3d, nw_ucla, utd_mhad
 from c2vl_lab.data.readers.sources import Progress, Reading, zip_index
 from c2vl_lab.data.store import Clip, SkeletonStore, write_store
-from c2vl_lab.errors import ConfigError, DataError, choose
+from c2vl_lab.errors import ConfigError, DataError, near_miss
 
 
 @dataclass(frozen=True)
@@ -63,19 +66,41 @@ def open_dataset(
         MissingError: the published files or the store folder are not there.
         DataError: a file cannot be used; the sentence names it.
     """
-    if generated_options and name != "generated":
+    if name == "generated":
+        return _open_generated(work_dir, progress, generated_options)
+    if generated_options:
         raise ConfigError(f"{name}: the options {sorted(generated_options)} are for the data set 'generated' only.")
     if name not in DATASETS and ("/" in name or "\\" in name or (Path(name) / "meta.json").exists()):
         return SkeletonStore.open(Path(name).expanduser())
-    dataset = choose(name, DATASETS, "data set (or store folder)")
+    if name not in DATASETS:
+        raise ConfigError(f"There is no data set or store folder '{name}'. {near_miss(name, ['generated', *DATASETS])}")
+    dataset = DATASETS[name]
     sources = dataset.find(data_dir)
     path = _store_path(work_dir, name, fingerprint(dataset.version, sources_key(sources)))
     if not (path / "meta.json").exists():
-        reading = dataset.read(sources, progress)
-        write_store(
-            path, reading.clips, dataset=name, layout=reading.layout, classes=reading.classes, notes=reading.notes
-        )
+        _write(path, name, dataset.read(sources, progress))
     return SkeletonStore.open(path)
+
+
+def _open_generated(work_dir: str | Path, progress: Progress, options: dict[str, Any]) -> SkeletonStore:
+    """The generated set of the given options."""
+    settings = from_dict(GeneratedConfig, options, where="generated")
+    path = _store_path(work_dir, "generated", fingerprint(GENERATED_VERSION, to_dict(settings)))
+    if not (path / "meta.json").exists():
+        _write(path, "generated", generate(settings, progress))
+    return SkeletonStore.open(path)
+
+
+def _write(path: Path, name: str, reading: Reading) -> None:
+    write_store(
+        path,
+        reading.clips,
+        dataset=name,
+        layout=reading.layout,
+        classes=reading.classes,
+        generated=name == "generated",
+        notes=reading.notes,
+    )
 
 
 def _store_path(work_dir: str | Path, name: str, key: str) -> Path:
@@ -139,7 +164,7 @@ def store_from_arrays(
     return write_store(Path(path), clips, dataset=dataset, layout=layout, classes=list(classes))
 
 
-def _own_clip(array: np.ndarray, row: dict[str, Any], classes: list[str], dataset: str) -> Clip:
+def _own_clip(array: np.ndarray, row: Mapping[Hashable, Any], classes: list[str], dataset: str) -> Clip:
     """One array and its table row as a clip."""
     name, label = str(row["name"]), row["label"]
     if isinstance(label, str):
@@ -161,7 +186,7 @@ def _own_clip(array: np.ndarray, row: dict[str, Any], classes: list[str], datase
     return Clip(
         name=name,
         xyz=xyz,
-        present=xyz.any(axis=(2, 3)),
+        present=np.any(xyz != 0, axis=(2, 3)),
         frames=np.arange(len(xyz), dtype=np.int32),
         label=label,
         source=f"{dataset}/{name}",

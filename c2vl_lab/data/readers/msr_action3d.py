@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from c2vl_lab.data.layouts import KINECT20
-from c2vl_lab.data.readers.sources import Progress, Reading, find_file, zip_members
+from c2vl_lab.data.readers.sources import Progress, Reading, find_file, single_body, zip_members
 from c2vl_lab.data.store import Clip
 from c2vl_lab.errors import DataError
 
@@ -123,14 +123,4 @@ def _clip(where: str, match: re.Match, data: bytes) -> Clip:
             f"The file was probably cut."
         )
     xyz = values.reshape(-1, 20, 4)[:, ORDER, :3]
-    return Clip(
-        name=match.group(1),
-        xyz=xyz[:, None],
-        present=xyz.any(axis=(1, 2))[:, None],
-        frames=np.arange(len(xyz), dtype=np.int32),
-        label=action - 1,
-        subject=subject,
-        trial=trial,
-        camera=1,
-        source=where,
-    )
+    return single_body(match.group(1), xyz, where, label=action - 1, subject=subject, trial=trial)

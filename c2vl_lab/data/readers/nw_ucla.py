@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from c2vl_lab.data.layouts import KINECT20
-from c2vl_lab.data.readers.sources import Progress, Reading, find_file, zip_members
+from c2vl_lab.data.readers.sources import Progress, Reading, find_file, single_body, zip_members
 from c2vl_lab.data.store import Clip
 from c2vl_lab.errors import DataError
 
@@ -75,14 +75,4 @@ def _clip(where: str, data: bytes) -> Clip:
         )
     if xyz.ndim != 3 or xyz.shape[1:] != (20, 3):
         raise DataError(f"{where}: wanted skeletons of shape (frames, 20, 3), found {xyz.shape}.")
-    return Clip(
-        name=stem,
-        xyz=xyz[:, None],
-        present=xyz.any(axis=(1, 2))[:, None],
-        frames=np.arange(len(xyz), dtype=np.int32),
-        label=label - 1,
-        subject=subject,
-        camera=camera,
-        trial=trial,
-        source=where,
-    )
+    return single_body(stem, xyz, where, label=label - 1, subject=subject, trial=trial, camera=camera)

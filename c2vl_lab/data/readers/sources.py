@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.data.store import Clip
 from c2vl_lab.errors import DataError, MissingError
@@ -29,6 +31,23 @@ class Reading:
     layout: JointLayout
     classes: list[str]
     notes: dict[str, Any] = field(default_factory=dict)
+
+
+def single_body(
+    name: str, xyz: np.ndarray, source: str, *, label: int, subject: int, trial: int, camera: int = 1
+) -> Clip:
+    """A clip of one body from coordinates (T, V, 3); all-zero frames are those in which it was not tracked."""
+    return Clip(
+        name=name,
+        xyz=xyz[:, None],
+        present=np.any(xyz != 0, axis=(1, 2))[:, None],
+        frames=np.arange(len(xyz), dtype=np.int32),
+        label=label,
+        subject=subject,
+        camera=camera,
+        trial=trial,
+        source=source,
+    )
 
 
 def find_file(data_dir: str | Path, folder: str, name: str) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from c2vl_lab.data.layouts import KINECT20
-from c2vl_lab.data.readers.sources import Progress, Reading, find_file, zip_members
+from c2vl_lab.data.readers.sources import Progress, Reading, find_file, single_body, zip_members
 from c2vl_lab.data.store import Clip
 from c2vl_lab.errors import DataError
 
@@ -110,17 +110,7 @@ def _clip(where: str, data: bytes) -> Clip:
     if raw.ndim != 3 or raw.shape[:2] != (20, 3) or raw.dtype.kind not in "fiu":
         raise DataError(f"{where}: wanted numbers d_skel of shape (20, 3, frames), found {raw.dtype} {raw.shape}.")
     xyz = raw.transpose(2, 0, 1)[:, ORDER].astype(np.float32)
-    return Clip(
-        name=match.group(1),
-        xyz=xyz[:, None],
-        present=xyz.any(axis=(1, 2))[:, None],
-        frames=np.arange(len(xyz), dtype=np.int32),
-        label=action - 1,
-        subject=subject,
-        trial=trial,
-        camera=1,
-        source=where,
-    )
+    return single_body(match.group(1), xyz, where, label=action - 1, subject=subject, trial=trial)
 
 
 def _matlab(where: str, data: bytes) -> np.ndarray:
