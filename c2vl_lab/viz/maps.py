@@ -109,7 +109,7 @@ def joint_map_static(
     legend = axes.legend(handles=entries, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=6.5, labelspacing=0.3)
     for text in legend.get_texts():
         text.set_parse_math(False)
-    axes.set(xticks=[], yticks=[])
+    axes.set_axis_off()
     axes.set_aspect("equal", "datalim")
     axes.set_title(title or f"Concept map, coloured by {color_by}", parse_math=False)
     caption = _caption(projection, note)
@@ -284,9 +284,10 @@ def _layout(modalities: Sequence[str], owners: Sequence[str], title: str, captio
     note |= {"xanchor": "left", "yanchor": "top", "align": "left", "font": {"size": 11}}
     menu = {"type": "buttons", "direction": "right", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"}
     return {
-        "title": {"text": escape(title)},
+        "template": "plotly_white",
+        "title": {"text": escape(title), "x": 0.01, "y": 0.98, "yanchor": "top", "font": {"size": 15}},
         "height": 640,
-        "margin": {"l": 16, "r": 16, "t": 84, "b": 64},
+        "margin": {"l": 16, "r": 16, "t": 76, "b": 64},
         "xaxis": plain,
         "yaxis": plain | {"scaleanchor": "x"},
         "legend": {"font": {"size": 11}, "tracegroupgap": 0},

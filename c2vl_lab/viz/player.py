@@ -186,6 +186,7 @@ def _scene(clip: Clip, layout: JointLayout, xyz: np.ndarray) -> dict:
             "aspectratio": dict(zip("xyz", map(float, ratio), strict=True)),
             "camera": {"up": _xyz(up), "eye": _xyz(eye)},
         },
+        "template": "plotly_white",
         "height": 520,
         "margin": {"l": 0, "r": 0, "t": 48, "b": 0},
         "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1.0, "xanchor": "right"},

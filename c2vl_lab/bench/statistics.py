@@ -1,0 +1,100 @@
+"""How sure a number is: bootstrap over test clips, and paired comparisons of two arms on the same clips."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from c2vl_lab.errors import DataError
+
+RESAMPLES = 5000
+
+
+def bootstrap_interval(
+    correct: np.ndarray, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile interval of the mean when the test clips are drawn again with replacement.
+
+    It covers the chance of the test clips, not that of the seeds.
+
+    Args:
+        correct: (N,) or (N, seeds) right or wrong, or their difference between two arms; the mean over
+            seeds is resampled.
+        confidence: share of the resamples inside.
+        resamples: how many.
+        seed: of the draws.
+
+    Raises:
+        DataError: no clips.
+    """
+    per_clip = np.asarray(correct, float)
+    per_clip = per_clip.mean(axis=1) if per_clip.ndim == 2 else per_clip
+    count = len(per_clip)
+    if count == 0:
+        raise DataError("A bootstrap interval wants at least one clip.")
+    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
+    means = draws @ per_clip / count
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def mcnemar(first: np.ndarray, second: np.ndarray) -> tuple[int, int, float]:
+    """Exact McNemar test of two arms on the same clips.
+
+    Args:
+        first, second: (N,) booleans, whether each clip was right.
+
+    Returns:
+        Clips that only the first got right, clips that only the second got right, two-sided p.
+
+    Raises:
+        DataError: the arms were not tested on equally many clips.
+    """
+    from scipy.stats import binomtest
+
+    first, second = np.asarray(first, bool), np.asarray(second, bool)
+    if first.shape != second.shape:
+        raise DataError(f"McNemar's test compares the same clips, found {first.shape} and {second.shape}.")
+    only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
+    total = only_first + only_second
+    p = float(binomtest(min(only_first, only_second), total, 0.5).pvalue) if total else 1.0
+    return only_first, only_second, p
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Arm A against arm B on the same test clips.
+
+    Attributes:
+        difference: mean accuracy of A minus that of B over their seeds, 0 to 1.
+        low, high: 95 % interval of the difference by paired bootstrap over clips.
+        p_values: exact McNemar p for each seed that both arms have.
+        only_first, only_second: clips that only A, only B got right, for each of these seeds.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_values: tuple[float, ...]
+    only_first: tuple[int, ...]
+    only_second: tuple[int, ...]
+
+
+def compare(first: pd.DataFrame, second: pd.DataFrame) -> Comparison:
+    """Compare two arms.
+
+    Args:
+        first, second: of :func:`c2vl_lab.bench.results.predictions`, one column a seed.
+
+    Raises:
+        DataError: the arms were tested on different clips.
+    """
+    if not first.index.equals(second.index):
+        raise DataError("The two arms were tested on different clips, so they cannot be compared clip by clip.")
+    gain = first.mean(axis=1).to_numpy(float) - second.mean(axis=1).to_numpy(float)
+    low, high = bootstrap_interval(gain)
+    tests = [mcnemar(first[s].to_numpy(), second[s].to_numpy()) for s in first.columns if s in second.columns]
+    only_first, only_second, p_values = zip(*tests, strict=True) if tests else ((), (), ())
+    return Comparison(float(gain.mean()), low, high, p_values, only_first, only_second)
