@@ -24,7 +24,7 @@ if ! suits .venv/bin/python; then
     if suits "$candidate"; then python="$candidate"; break; fi
   done
   if [ -z "$python" ]; then
-    found="$(python3 --version 2>&1 || true)"
+    found="$("${PYTHON:-python3}" --version 2>&1 || true)"
     echo "Wanted Python 3.11, 3.12 or 3.13; found ${found:-none}${PYTHON:+ (PYTHON=$PYTHON)}. Install Python 3.11," \
       "or name it: make ${MAKECMDGOALS:-setup} PYTHON=/path/to/python3.11" >&2
     exit 2

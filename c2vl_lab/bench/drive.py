@@ -1,0 +1,190 @@
+"""Drive a suite from its file to its report: look at data and prompts, do the runs, draw the map, write the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from c2vl_lab.artifacts import write_json
+from c2vl_lab.bench.fingerprints import code_fingerprint, data_fingerprint
+from c2vl_lab.bench.notebooks import check_parameters, find_notebook, notebook_parameters
+from c2vl_lab.bench.runner import Outcome, clock, run_jobs, this_machine
+from c2vl_lab.bench.runs import Job, is_complete
+from c2vl_lab.bench.suite import RunSpec, Suite, expand, preset_name, run_key
+from c2vl_lab.errors import ConfigError
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What a command adds to a suite.
+
+    Attributes:
+        data_dir: folder of the published files.
+        preset: the suite's preset; empty means its first.
+        only: ``name=value`` texts that pick some of the runs.
+        workers: runs at once; 0 means one a GPU, or one a core.
+        device: "auto", "cpu" or "cuda".
+        work_dir: stores, caches and runs.
+        reports_dir: the report goes to ``reports_dir/<suite>-<preset>``.
+        command: what the report names as the command that made it.
+    """
+
+    data_dir: str = ""
+    preset: str = ""
+    only: tuple[str, ...] = ()
+    workers: int = 0
+    device: str = "auto"
+    work_dir: str = "work"
+    reports_dir: str = "reports"
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A suite with its options, expanded: every job, nothing started.
+
+    Attributes:
+        folder: the folder of all runs of this suite and preset.
+        report: the page that the last notebook writes.
+        runs: the runs of the grid that were asked for.
+        all_runs: every run of the grid, for the report's list.
+        before, after: notebooks ahead of the runs and behind them.
+    """
+
+    suite: Suite
+    options: BenchOptions
+    preset: str
+    folder: Path
+    report: Path
+    runs: list[Job]
+    all_runs: list[Job]
+    before: list[Job] = field(default_factory=list)
+    after: list[Job] = field(default_factory=list)
+
+
+def plan_suite(suite: Suite, options: BenchOptions) -> Plan:
+    """Expand a suite and check every name and every data file before anything is started.
+
+    Raises:
+        ConfigError: an unknown preset, parameter or ``only``.
+        MissingError: a notebook or the data are not there.
+        DataError: a data file cannot be used.
+    """
+    preset = preset_name(suite, options.preset)
+    folder = Path(options.work_dir) / "runs" / suite.name / preset
+    report = Path(options.reports_dir) / f"{suite.name}-{preset}"
+    specs, chosen = expand(suite, preset), {spec.id for spec in expand(suite, preset, options.only)}
+    places = {"work_dir": options.work_dir, "data_dir": options.data_dir, "device": options.device}
+    notebook = find_notebook(suite.notebook)
+    code = code_fingerprint(notebook)
+    jobs = [_run_job(spec, notebook, folder, places, code) for spec in specs]
+    shown = _shown(suite, specs)
+    common = {"dataset": suite.dataset, **suite.parameters, **suite.presets[preset], **places}
+    extra = {
+        "run_dir": str(folder / shown.id),
+        "results_dir": str(folder),
+        "report_dir": str(report),
+        "title": f"{suite.title} ({preset} preset)",
+        "command": options.command,
+    }
+    data = data_fingerprint(common)
+    before = [_look_job(name, folder, common | extra, data) for name in suite.before]
+    after = [_look_job(name, folder, common | extra, data) for name in suite.after]
+    runs = [job for job in jobs if job.id in chosen]
+    return Plan(suite, options, preset, folder, report / "index.html", runs, jobs, before, after)
+
+
+def _run_job(spec: RunSpec, notebook: Path, folder: Path, places: dict[str, Any], code: str) -> Job:
+    """The job of one run; the notebook is told its folder as ``run_dir``."""
+    known = notebook_parameters(notebook)
+    run_dir = {"run_dir": str(folder / spec.id)} if "run_dir" in known else {}
+    given = {name: value for name, value in places.items() if name in known}
+    parameters = check_parameters(notebook, {**spec.parameters, **given, **run_dir})
+    data = data_fingerprint({**spec.parameters, **places})
+    return Job(spec.id, spec.label, notebook, parameters, folder / spec.id, "results.json", code, data)
+
+
+def _look_job(name: str, folder: Path, offered: dict[str, Any], data: str) -> Job:
+    """The job of a notebook that shows something: it is given whatever it has a parameter for."""
+    notebook = find_notebook(name)
+    known = notebook_parameters(notebook)
+    parameters = check_parameters(notebook, {key: value for key, value in offered.items() if key in known})
+    code = code_fingerprint(notebook, leave_out=())
+    return Job(notebook.stem, notebook.stem, notebook, parameters, folder / notebook.stem, "", code, data)
+
+
+def _shown(suite: Suite, specs: list[RunSpec]) -> RunSpec:
+    """The run that notebooks with a ``run_dir`` show."""
+    for spec in specs:
+        if all(spec.parameters.get(name) == value for name, value in suite.shown.items()):
+            return spec
+    raise ConfigError(f"Suite {suite.name}: no run of the grid has shown={suite.shown}.")
+
+
+def describe_plan(plan: Plan) -> list[str]:
+    """One line a job: what would be done, what is complete already."""
+    lines = [f"{plan.suite.title}, preset {plan.preset}: {len(plan.runs)} runs in {plan.folder}"]
+    for job in [*plan.before, *plan.runs, *plan.after]:
+        again = job not in plan.after and is_complete(job)
+        lines.append(f"  {'complete' if again else 'to do   '}  {job.id}  ({job.label})")
+    return lines
+
+
+def run_plan(plan: Plan, say: Say) -> list[Outcome]:
+    """Do everything in a plan that is not done yet; failed runs are listed and do not stop the rest.
+
+    Args:
+        plan: of :func:`plan_suite`.
+        say: gets the progress lines.
+
+    Returns:
+        The outcomes of all jobs, failed ones included.
+    """
+    machine = this_machine(plan.options.workers)
+    on = f"GPU {', '.join(machine.gpus)}" if machine.gpus else f"CPU, {machine.threads} threads each"
+    say(f"{plan.suite.title}, preset {plan.preset}: {len(plan.runs)} runs, {machine.workers} at once, {on}")
+    alone = this_machine(1)
+    outcomes = [outcome for job in plan.before for outcome in run_jobs([job], alone, say)]
+    outcomes += run_jobs(plan.runs, machine, say)
+    _write_list(plan, outcomes)
+    for job in plan.after:
+        _forget(job)
+        outcomes += run_jobs([job], alone, say)
+    for outcome in outcomes:
+        if outcome.status == "failed":
+            say(f"FAILED: {outcome.job.id}: {outcome.error} See {outcome.job.executed}")
+    total = sum(outcome.seconds for outcome in outcomes)
+    say(f"{_count(outcomes)}; {clock(total)} of run time. Runs: {plan.folder}")
+    return outcomes
+
+
+def _forget(job: Job) -> None:
+    """Show notebooks behind the runs are always done again: what they show has changed."""
+    (job.folder / "run.json").unlink(missing_ok=True)
+
+
+def _count(outcomes: list[Outcome]) -> str:
+    """``12 complete, 3 skipped, 1 failed``."""
+    states = [outcome.status for outcome in outcomes]
+    return ", ".join(f"{states.count(state)} {state}" for state in ("complete", "skipped", "failed") if state in states)
+
+
+def _write_list(plan: Plan, outcomes: list[Outcome]) -> None:
+    """``suite.json`` in the runs' folder: every run of the grid and how it stands, for the report."""
+    ended = {outcome.job.id: outcome for outcome in outcomes}
+    rows = []
+    for job in plan.all_runs:
+        outcome = ended.get(job.id)
+        complete = outcome.status in ("complete", "skipped") if outcome else is_complete(job)
+        status = "complete" if complete else outcome.status if outcome else "not run"
+        error = outcome.error if outcome else ""
+        rows.append({"id": job.id, "label": job.label, "parameters": job.card["parameters"], "status": status})
+        rows[-1] |= {"error": error, "executed": job.executed.relative_to(plan.folder).as_posix()}
+    looks = [{"id": job.id, "executed": f"{job.id}/executed.ipynb"} for job in [*plan.before, *plan.after]]
+    card = {"format": 1, "suite": plan.suite.name, "title": plan.suite.title, "preset": plan.preset}
+    card |= {"command": plan.options.command, "key": run_key(plan.suite.presets[plan.preset])}
+    write_json(plan.folder / "suite.json", card | {"runs": rows, "notebooks": looks})

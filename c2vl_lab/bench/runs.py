@@ -1,0 +1,120 @@
+"""A run's folder: what it holds, whether it is complete, and the lock that keeps two callers apart.
+
+A run is complete when its results are there, its notebook ended without an error, and its card (``run.json``) names
+the same parameters, code and data as are wanted now. Everything else is done again, from its last checkpoint where
+code and data are still the same.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from c2vl_lab.artifacts import read_json, write_json
+from c2vl_lab.bench.notebooks import executed_error, is_finished
+from c2vl_lab.bench.suite import is_place
+from c2vl_lab.errors import C2VLError
+
+
+@dataclass(frozen=True)
+class Job:
+    """One notebook to execute, and where.
+
+    Attributes:
+        id: name of the job, also the name of its folder.
+        label: what it is, in words.
+        notebook: file of the notebook.
+        parameters: everything the notebook is given.
+        folder: executed.ipynb, log.txt, run.json and what the notebook itself writes.
+        result: file in the folder that the notebook must leave; empty for notebooks that only show.
+        code: fingerprint of the code that the notebook uses.
+        data: fingerprint of the data that it reads.
+    """
+
+    id: str
+    label: str
+    notebook: Path
+    parameters: dict[str, Any]
+    folder: Path
+    result: str = ""
+    code: str = ""
+    data: str = ""
+
+    @property
+    def executed(self) -> Path:
+        return self.folder / "executed.ipynb"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.txt"
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What ``run.json`` says of a run done now."""
+        plain = {name: value for name, value in self.parameters.items() if not is_place(name)}
+        return {"id": self.id, "label": self.label, "parameters": plain, "code": self.code, "data": self.data}
+
+
+def is_complete(job: Job) -> bool:
+    """Whether the job's results are there, made from the same parameters, code and data."""
+    if job.result and not (job.folder / job.result).is_file():
+        return False
+    old = _card_on_disk(job)
+    return all(old.get(key) == job.card[key] for key in ("parameters", "code", "data")) and is_finished(job.executed)
+
+
+def begin(job: Job) -> None:
+    """Make the folder ready: old results go; a checkpoint stays only if code and data are still the same."""
+    job.folder.mkdir(parents=True, exist_ok=True)
+    old = _card_on_disk(job)
+    same = all(old.get(key) == job.card[key] for key in ("parameters", "code", "data"))
+    gone = [job.executed, job.log, job.folder / "results.json"]
+    if old and not same:
+        gone = [path for path in job.folder.iterdir() if path.name != ".lock"]
+    for path in gone:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    write_json(job.folder / "run.json", job.card)
+    write_json(job.folder / "parameters.json", job.parameters)
+
+
+def failure(job: Job, code: int) -> str:
+    """One sentence: why a job that ended with exit status ``code`` is not complete."""
+    reason = executed_error(job.executed)
+    if reason:
+        return reason
+    if code < 0:
+        return f"It was ended by signal {-code}" + (" (out of memory?)." if code == -9 else ".")
+    lines = job.log.read_text(encoding="utf-8", errors="replace").split("\n") if job.log.is_file() else []
+    last = [line.strip() for line in lines if line.strip()]
+    if code == 0:
+        return f"It ended without leaving {job.result or 'a finished notebook'}."
+    return last[-1] if last else f"It ended with exit status {code} and wrote nothing."
+
+
+def take_lock(job: Job) -> IO[str] | None:
+    """The open lock file of the job's folder, or None while another caller holds it.
+
+    The lock belongs to the open file, which the job's process inherits: it stays taken as long as either lives.
+    """
+    job.folder.mkdir(parents=True, exist_ok=True)
+    handle = open(job.folder / ".lock", "w")  # noqa: SIM115 - stays open as long as the job runs
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.close()
+        return None
+    return handle
+
+
+def _card_on_disk(job: Job) -> dict[str, Any]:
+    try:
+        card = read_json(job.folder / "run.json")
+    except (OSError, C2VLError):
+        return {}
+    return card if isinstance(card, dict) else {}

@@ -1,0 +1,156 @@
+"""A suite is a small file: which notebook, which grid of parameters, which seeds. Expanded, it is a list of runs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from c2vl_lab.artifacts import fingerprint
+from c2vl_lab.config import from_dict
+from c2vl_lab.errors import ConfigError, DataError, MissingError, choose, near_miss
+
+SUITES_DIR = Path(__file__).parent / "suites"
+PLACES = ("device", "command")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One benchmark, as its file says it.
+
+    Attributes:
+        name: short name; folders are named after it.
+        title: heading of the report.
+        dataset: data set of every run, given to all notebooks.
+        grid: one set of parameters an arm; ``label`` names it in the report and is no parameter.
+        seeds: every arm runs once a seed.
+        parameters: parameters common to all runs.
+        presets: name -> parameters, chosen on the command line; the first is the default.
+        notebook: executed once a run.
+        before: notebooks executed once ahead of the runs, in order.
+        after: notebooks executed once the runs have ended, in order.
+        shown: parameters that pick the run which the notebooks with a ``run_dir`` show (the first that fits).
+    """
+
+    name: str
+    title: str
+    dataset: str
+    grid: tuple[dict[str, Any], ...]
+    presets: dict[str, dict[str, Any]]
+    seeds: tuple[int, ...] = (0, 1, 2)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    notebook: str = "06_benchmark"
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    shown: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run of a suite: an arm with a seed.
+
+    Attributes:
+        id: readable name plus 8 hexadecimal digits of the parameters' fingerprint; names the run's folder.
+        label: how the report names the arm.
+        parameters: everything the notebook is given, except where data lie and what computes.
+    """
+
+    id: str
+    label: str
+    parameters: dict[str, Any]
+
+
+def suite_names() -> list[str]:
+    """The suites that come with the package."""
+    return sorted(path.stem for path in SUITES_DIR.glob("*.yml"))
+
+
+def load_suite(name: str | Path) -> Suite:
+    """A suite by name, or one's own by the path of its YAML file.
+
+    Raises:
+        ConfigError: no suite of that name, an unknown or missing setting, or an empty grid.
+        MissingError: the named file is not there.
+        DataError: the file is not YAML.
+    """
+    path = Path(name) if str(name).endswith((".yml", ".yaml")) else SUITES_DIR / f"{name}.yml"
+    if not path.is_file():
+        if path.parent != SUITES_DIR:
+            raise MissingError(f"There is no suite file {path}.")
+        raise ConfigError(f"There is no suite named '{name}'. {near_miss(str(name), suite_names())}")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise DataError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from error
+    if not isinstance(values, dict):
+        raise DataError(f"{path}: wanted a mapping of settings, found {type(values).__name__}.")
+    suite = from_dict(Suite, values, where=path.name)
+    for what in ("grid", "presets", "seeds"):
+        if not getattr(suite, what):
+            raise ConfigError(f"{path.name}: '{what}' is empty; a suite needs at least one.")
+    return suite
+
+
+def preset_name(suite: Suite, preset: str = "") -> str:
+    """The preset that was asked for, or the suite's first.
+
+    Raises:
+        ConfigError: the suite has no such preset.
+    """
+    if preset:
+        choose(preset, suite.presets, f"preset of suite {suite.name}")
+    return preset or next(iter(suite.presets))
+
+
+def expand(suite: Suite, preset: str = "", only: tuple[str, ...] = ()) -> list[RunSpec]:
+    """The runs of a suite, seeds innermost, an arm's own parameters winning over the preset's over the common ones.
+
+    Args:
+        preset: name of a preset; empty means the first.
+        only: ``name=value`` texts; runs that differ in one of them are left out.
+
+    Raises:
+        ConfigError: an unknown preset, an ``only`` that no run has, or two equal runs.
+    """
+    chosen = suite.presets[preset_name(suite, preset)]
+    specs: list[RunSpec] = []
+    for arm in suite.grid:
+        own = {name: value for name, value in arm.items() if name != "label"}
+        label = str(arm.get("label", " ".join(str(value) for value in own.values())))
+        for seed in suite.seeds:
+            parameters = {"dataset": suite.dataset, **suite.parameters, **chosen, **own, "seed": seed}
+            slug = re.sub(r"[^a-z0-9]+", "-", " ".join(str(v) for v in own.values()).lower()).strip("-")
+            spec = RunSpec(f"{slug[:40]}-s{seed}-{run_key(parameters)}", label, parameters)
+            if spec.id in {other.id for other in specs}:
+                raise ConfigError(f"Suite {suite.name}: the grid names the run '{label}' (seed {seed}) twice.")
+            specs.append(spec)
+    return _only(specs, only)
+
+
+def run_key(parameters: dict[str, Any]) -> str:
+    """8 hexadecimal digits over the parameters that make a run what it is."""
+    return fingerprint({name: value for name, value in parameters.items() if not is_place(name)})[:8]
+
+
+def is_place(name: str) -> bool:
+    """Whether a parameter only says where things lie or what computes them, which changes no result."""
+    return name in PLACES or name.endswith("_dir")
+
+
+def _only(specs: list[RunSpec], only: tuple[str, ...]) -> list[RunSpec]:
+    """The runs that agree with every ``name=value``."""
+    for condition in only:
+        name, equals, value = condition.partition("=")
+        if not equals:
+            raise ConfigError(f"--only wants NAME=VALUE, found '{condition}'. For example: --only arm=full")
+        known = {key for spec in specs for key in spec.parameters}
+        if name not in known:
+            raise ConfigError(f"--only: no run has a parameter '{name}'. {near_miss(name, known)}")
+        values = {str(spec.parameters.get(name)) for spec in specs}
+        if value not in values:
+            raise ConfigError(f"--only: no run has {name}={value}. {near_miss(value, values)}")
+        specs = [spec for spec in specs if str(spec.parameters.get(name)) == value]
+    return specs

@@ -1,0 +1,172 @@
+"""One command for everything: ``c2vl bench demo``, ``c2vl run 04_evaluate -p run_dir ...``, ``c2vl data nw-ucla``."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from c2vl_lab import __version__
+from c2vl_lab.errors import C2VLError, ConfigError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse, call, print; 0 when all went well, 1 when a run failed, 2 when something asked for cannot be had."""
+    given = sys.argv[1:] if arguments is None else arguments
+    parser = _parser()
+    options = parser.parse_args(given)
+    options.given = given
+    signal.signal(signal.SIGTERM, _as_interrupt)  # a job manager's "end" is as orderly as Ctrl-C
+    try:
+        return options.call(options)
+    except C2VLError as error:
+        print(f"c2vl: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("c2vl: stopped. What is complete stays; the same command goes on with the rest.", file=sys.stderr)
+        return 130
+
+
+def _as_interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="c2vl", description="The C2VL workbench: vision-language meets the skeleton.")
+    parser.add_argument("--version", action="version", version=f"c2vl_lab {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_bench(_command(commands, "bench", "run a suite and write its report", _bench))
+    _add_run(_command(commands, "run", "execute a notebook with parameters", _run, add_help=False))
+    data = _command(commands, "data", "read a data set and show what it holds", _data)
+    data.add_argument("dataset", help="generated, nw-ucla, utd-mhad, msr-action3d, ... or a store folder")
+    data.add_argument("--data", default="", metavar="DIR", help="folder of the published files")
+    data.add_argument("--work", default="work", metavar="DIR", help="stores are kept here")
+    report = _command(commands, "report", "write the report of a suite's runs again", _report)
+    report.add_argument("runs", help="folder of a suite's runs, for example work/runs/demo/cpu")
+    report.add_argument("--output", default="", metavar="DIR", help="default: reports/<suite>-<preset>")
+    _command(commands, "suites", "list the suites", _suites)
+    return parser
+
+
+def _command(commands, name: str, text: str, call: Callable[..., int], **more: Any) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text, **more)
+    parser.set_defaults(call=call)
+    return parser
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("suite", help="a name of `c2vl suites`, or one's own .yml file")
+    parser.add_argument("--data", default="", metavar="DIR", help="folder of the published files")
+    parser.add_argument("--preset", default="", help="a preset of the suite; default: its first")
+    parser.add_argument("--workers", type=int, default=0, metavar="N", help="runs at once; default: one a GPU or core")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME=VALUE", help="some of the runs: arm=full")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--work", default="work", metavar="DIR", help="stores, caches and runs")
+    parser.add_argument("--reports", default="reports", metavar="DIR", help="reports are written here")
+    parser.add_argument("--dry-run", action="store_true", help="list the runs and which are complete")
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("notebook", nargs="?", default="", help="path, or name of one in notebooks/")
+    parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters")
+    parser.add_argument("--parameters", default="", metavar="FILE", dest="file", help="JSON file of parameters")
+    parser.add_argument("--output", default="", metavar="FILE", help="default: work/notebooks/<name>.ipynb")
+    parser.add_argument("-h", "--help", action="store_true", help="show this, and the notebook's parameters")
+    parser.set_defaults(usage=parser.format_help)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from c2vl_lab.bench.drive import BenchOptions, describe_plan, plan_suite, run_plan
+    from c2vl_lab.bench.suite import load_suite
+
+    if options.workers < 0:
+        raise ConfigError(f"--workers wants 1 or more (0: chosen for the machine), found {options.workers}.")
+    command = shlex.join(["c2vl", *options.given])
+    bench = BenchOptions(
+        data_dir=options.data,
+        preset=options.preset,
+        only=tuple(options.only),
+        workers=options.workers,
+        device=options.device,
+        work_dir=options.work,
+        reports_dir=options.reports,
+        command=command,
+    )
+    plan = plan_suite(load_suite(options.suite), bench)
+    if options.dry_run:
+        print("\n".join(describe_plan(plan)))
+        return 0
+    outcomes = run_plan(plan, _say)
+    failed = any(outcome.status == "failed" for outcome in outcomes)
+    if plan.report.is_file():
+        _say(f"The report: {plan.report.resolve()}")
+    return 1 if failed else 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    if not options.notebook:
+        print(options.usage())
+        return 0 if options.help else 2
+    from c2vl_lab.artifacts import read_json
+    from c2vl_lab.bench.notebooks import describe_parameters, find_notebook, run_notebook
+
+    notebook = find_notebook(options.notebook)
+    if options.help:
+        print(options.usage() + "\n" + describe_parameters(notebook))
+        return 0
+    parameters = read_json(Path(options.file)) if options.file else {}
+    parameters |= dict(options.parameters)
+    output = Path(options.output or Path("work") / "notebooks" / notebook.name)
+    print(f"Executed notebook: {run_notebook(notebook, parameters, output, _say)}")
+    return 0
+
+
+def _data(options: argparse.Namespace) -> int:
+    from c2vl_lab.data.datasets import open_dataset
+    from c2vl_lab.data.protocols import make_split, protocols_of
+
+    store = open_dataset(options.dataset, options.data, options.work, _say)
+    kind = " (generated clips, no recordings)" if store.generated else ""
+    print(f"{store.dataset}{kind}: {len(store)} clips, {len(store.classes)} classes, fingerprint {store.fingerprint}")
+    print(f"  skeleton: {store.layout.name}, {len(store.layout)} joints, {store.bodies} body slots")
+    for protocol in protocols_of(store):
+        split = make_split(store, protocol)
+        print(f"  {protocol}: {len(split.train)} train, {len(split.test)} test. {split.rule}")
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from c2vl_lab.artifacts import read_json
+    from c2vl_lab.bench.report import build_report
+    from c2vl_lab.errors import MissingError
+
+    runs = Path(options.runs)
+    if not (runs / "suite.json").is_file():
+        raise MissingError(f"{runs} is no folder of a suite's runs (no suite.json in it). Run c2vl bench first.")
+    card = read_json(runs / "suite.json")
+    output = Path(options.output or Path("reports") / f"{card['suite']}-{card['preset']}")
+    title = f"{card['title']} ({card['preset']} preset)"
+    print(f"The report: {build_report(runs, output, title, card['command'])}")
+    return 0
+
+
+def _suites(options: argparse.Namespace) -> int:
+    from c2vl_lab.bench.suite import load_suite, suite_names
+
+    for name in suite_names():
+        suite = load_suite(name)
+        runs = len(suite.grid) * len(suite.seeds)
+        print(f"{name:<12} {suite.title}: {runs} runs; presets {', '.join(suite.presets)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
