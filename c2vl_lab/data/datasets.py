@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from c2vl_lab.config import from_dict, to_dict
 from c2vl_lab.data.generated import VERSION as GENERATED_VERSION
 from c2vl_lab.data.generated import GeneratedConfig, generate
 from c2vl_lab.data.layouts import JointLayout
-from c2vl_lab.data.readers import msr_action3d, nw_ucla, utd_mhad
+from c2vl_lab.data.readers import msr_action3d, ntu, nw_ucla, utd_mhad
 from c2vl_lab.data.readers.sources import Progress, Reading, zip_index
 from c2vl_lab.data.store import Clip, SkeletonStore, write_store
 from c2vl_lab.errors import ConfigError, DataError, near_miss
@@ -41,6 +42,8 @@ DATASETS: dict[str, DataSet] = {
     "nw-ucla": DataSet(nw_ucla.find, nw_ucla.read, nw_ucla.VERSION),
     "utd-mhad": DataSet(utd_mhad.find, utd_mhad.read, utd_mhad.VERSION),
     "msr-action3d": DataSet(msr_action3d.find, msr_action3d.read, msr_action3d.VERSION),
+    "ntu60": DataSet(partial(ntu.find, dataset="ntu60"), partial(ntu.read, classes=60), ntu.VERSION),
+    "ntu120": DataSet(partial(ntu.find, dataset="ntu120"), partial(ntu.read, classes=120), ntu.VERSION),
 }
 
 
