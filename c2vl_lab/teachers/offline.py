@@ -106,7 +106,8 @@ def load_minilm(device: str = "cpu", folder: Path | None = None) -> Any:
 def load_efficientnet(device: str = "cpu", path: Path | None = None) -> Any:
     """timm's ``efficientnet_lite0`` without classifier, with the package's weights, digest checked.
 
-    The package's tensors have other names but the same order and shapes, so they are mapped by order.
+    The package's tensors have other names but the same order and shapes, so they are mapped by order. They were
+    ported from TensorFlow; timm's plain variant, without TensorFlow's asymmetric padding, is our choice.
 
     Raises:
         MissingError: package or weight file absent.
