@@ -134,7 +134,7 @@ def _arm(body: Body, joints: dict, place: np.ndarray, chest: np.ndarray, trunk: 
     pole = chest @ np.array([0.45 * sign, -0.5, -0.8])
     elbow, wrist = two_bones(shoulder, target, body.upper_arm, body.forearm, pole)
     ahead = (wrist - elbow) / body.forearm
-    inward = chest @ np.array([-sign, 0.0, 0.6])
+    inward = _across(chest @ np.array([-sign, 0.0, 0.6]), ahead)
     hand = wrist + 0.045 * body.height * ahead
     joints[f"{side}_shoulder"] = shoulder
     joints[f"{side}_elbow"] = elbow
@@ -175,10 +175,15 @@ def two_bones(
     line = line / np.maximum(wanted, 1e-6)
     reach = np.clip(wanted, abs(first - second) + 0.02, 0.999 * (first + second))
     along = (first**2 + reach**2 - second**2) / (2 * first * reach)
-    bend = pole - (pole * line).sum(axis=1, keepdims=True) * line
-    bend = bend / np.maximum(np.linalg.norm(bend, axis=1, keepdims=True), 1e-6)
+    bend = _across(pole, line)
     middle = start + first * (along * line + np.sqrt(np.maximum(1 - along**2, 0)) * bend)
     return middle, start + reach * line
+
+
+def _across(vector: np.ndarray, line: np.ndarray) -> np.ndarray:
+    """(T, 3) unit vectors: the part of ``vector`` at right angles to the unit vectors ``line``."""
+    across = vector - (vector * line).sum(axis=1, keepdims=True) * line
+    return across / np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-6)
 
 
 def _rotation(angle: np.ndarray, first: int, second: int) -> np.ndarray:

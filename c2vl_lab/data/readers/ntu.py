@@ -67,7 +67,8 @@ def read(sources: list[Path], progress: Progress = None, *, classes: int = 120) 
         DataError: a file that is cut, has other than 25 joints, a value that is no finite number, a wrong name or a
             label outside the protocol (file and line named).
     """
-    skip = {name for path in sources if path.name == MISSING_LIST for name in path.read_text("utf-8").replace(SUFFIX, "").split()}
+    lists = [path.read_text(encoding="utf-8") for path in sources if path.name == MISSING_LIST]
+    skip = {name.removesuffix(SUFFIX) for text in lists for name in text.split()}
     clips: list[Clip] = []
     counts: Counter[str] = Counter()
     dropped: dict[str, str] = {}

@@ -1,0 +1,168 @@
+"""The skeleton store: atomic, memory-mapped, names and true frames kept; one's own arrays."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from c2vl_lab.data import store as store_module
+from c2vl_lab.data.datasets import open_dataset, store_from_arrays
+from c2vl_lab.data.layouts import KINECT20, NTU25
+from c2vl_lab.data.store import Clip, SkeletonStore, write_store
+from c2vl_lab.errors import ConfigError, DataError, MissingError
+
+
+def clip(name: str, frames: int = 5, bodies: int = 1, value: float = 1.0, start: int = 0) -> Clip:
+    return Clip(
+        name=name,
+        xyz=np.full((frames, bodies, 20, 3), value, np.float32),
+        present=np.ones((frames, bodies), bool),
+        frames=np.arange(start, start + frames, dtype=np.int32),
+        label=0,
+        subject=3,
+        source=f"{name}.txt",
+    )
+
+
+def write(path, clips):
+    return write_store(path, clips, dataset="test", layout=KINECT20, classes=["one"])
+
+
+def test_names_frames_and_values_survive(tmp_path):
+    written = [clip("b", 3, 1, 2.0, start=7), clip("a", 6, 2, 3.0)]
+    store = write(tmp_path / "s", written)
+    assert store.names == ["b", "a"] and store.bodies == 2
+    for found, wanted in zip((store[0], store[1]), written, strict=True):
+        assert found.name == wanted.name and found.source == wanted.source and found.subject == 3
+        assert list(found.frames) == list(wanted.frames)
+        np.testing.assert_array_equal(found.xyz[:, : wanted.xyz.shape[1]], wanted.xyz)
+    assert not store[0].present[:, 1].any() and not store[0].xyz[:, 1].any()
+
+
+def test_reading_is_memory_mapped(tmp_path):
+    store = write(tmp_path / "s", [clip("a"), clip("b")])
+    part = store[1].xyz
+    assert isinstance(part, np.memmap) and not part.flags.writeable and part.dtype == np.float32
+
+
+def test_the_fingerprint_follows_the_content(tmp_path):
+    first = write(tmp_path / "a", [clip("a")]).fingerprint
+    assert write(tmp_path / "b", [clip("a")]).fingerprint == first
+    assert write(tmp_path / "c", [clip("a", value=1.5)]).fingerprint != first
+    assert write(tmp_path / "d", [clip("other")]).fingerprint != first
+
+
+def test_a_failed_write_leaves_the_old_store(tmp_path, monkeypatch):
+    write(tmp_path / "s", [clip("old")])
+
+    def fail(*_args, **_kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(store_module, "write_json", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write(tmp_path / "s", [clip("new")])
+    assert SkeletonStore.open(tmp_path / "s").names == ["old"]
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+def test_a_killed_write_leaves_the_old_store(tmp_path):
+    write(tmp_path / "s", [clip("old")])
+    script = textwrap.dedent(
+        f"""
+        import time, numpy as np
+        from c2vl_lab.data import store
+        from c2vl_lab.data.layouts import KINECT20
+        def wait(*a, **k):
+            print("half way", flush=True)
+            time.sleep(60)
+        store.write_json = wait
+        clip = store.Clip("new", np.ones((5, 1, 20, 3), np.float32), np.ones((5, 1), bool), np.arange(5), 0)
+        store.write_store({str(tmp_path / "s")!r}, [clip], dataset="t", layout=KINECT20, classes=["one"])
+        """
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "half way\n"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert SkeletonStore.open(tmp_path / "s").names == ["old"]
+
+
+@pytest.mark.parametrize(
+    ("clips", "sentence"),
+    [
+        ([], "no clip was read"),
+        ([clip("a"), clip("a")], "a.txt: the clip name a occurs twice"),
+        ([clip("a", value=float("nan"))], r"a.txt: joint 'spine_base' of body 0 is not finite in frame 0 \(100 such"),
+    ],
+)
+def test_clips_that_would_damage_a_store_are_refused(tmp_path, clips, sentence):
+    with pytest.raises(DataError, match=sentence):
+        write(tmp_path / "s", clips)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_store_of_other_format_or_torn_array_is_refused(tmp_path):
+    store = write(tmp_path / "s", [clip("a")])
+    (store.path / "xyz.npy").write_bytes((store.path / "xyz.npy").read_bytes()[:100])
+    with pytest.raises(DataError, match=r"xyz.npy: unreadable"):
+        SkeletonStore.open(store.path)
+    (store.path / "meta.json").write_text('{"format": 99}')
+    with pytest.raises(DataError, match="wanted store format 1"):
+        SkeletonStore.open(store.path)
+
+
+def test_second_opening_does_not_read_the_sources_again(tmp_path):
+    first = open_dataset("generated", work_dir=tmp_path, performers=1)
+    stamp = (first.path / "xyz.npy").stat().st_mtime_ns
+    time.sleep(0.01)
+    second = open_dataset("generated", work_dir=tmp_path, performers=1)
+    assert second.path == first.path and (second.path / "xyz.npy").stat().st_mtime_ns == stamp
+
+
+def test_own_recordings(tmp_path):
+    arrays = [np.ones((4, 25, 3)), np.ones((6, 2, 25, 3))]
+    arrays[0][2] = 0  # one frame without a body
+    table = pd.DataFrame({"name": ["x", "y"], "label": ["jump", "run"], "subject": [1, 2]})
+    store = store_from_arrays(tmp_path / "mine", arrays, table, NTU25, ["run", "jump"], "mine")
+    assert list(store.labels) == [1, 0] and not store.generated
+    assert list(store[0].present[:, 0]) == [True, True, False, True]
+    assert open_dataset(str(tmp_path / "mine")).names == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"label": ["jump", "fly"]}, "clip y: label 'fly' is none of the classes"),
+        ({"label": [0, 7]}, "label 7 is outside the protocol's 2 classes"),
+        ({"subject": [1, "two"]}, "clip y: .* whole numbers"),
+    ],
+)
+def test_own_tables_are_checked(tmp_path, change, sentence):
+    table = pd.DataFrame({"name": ["x", "y"], "label": [0, 1], "subject": [1, 2]} | change)
+    arrays = [np.ones((4, 25, 3))] * 2
+    with pytest.raises(DataError, match=sentence):
+        store_from_arrays(tmp_path / "mine", arrays, table, NTU25, ["run", "jump"], "mine")
+    assert not (tmp_path / "mine").exists()
+
+
+def test_own_table_must_fit(tmp_path):
+    with pytest.raises(DataError, match=r"lacks the columns \['label'\]"):
+        store_from_arrays(tmp_path / "m", [np.ones((4, 25, 3))], pd.DataFrame({"name": ["x"]}), NTU25, ["a"], "m")
+    with pytest.raises(DataError, match="1 rows and 2 arrays"):
+        table = pd.DataFrame({"name": ["x"], "label": [0]})
+        store_from_arrays(tmp_path / "m", [np.ones((4, 25, 3))] * 2, table, NTU25, ["a"], "m")
+
+
+def test_unknown_set_and_absent_store_are_named(tmp_path):
+    with pytest.raises(ConfigError, match="Did you mean 'nw-ucla'"):
+        open_dataset("nw-ucal", work_dir=tmp_path)
+    with pytest.raises(MissingError, match="No skeleton store at"):
+        open_dataset(str(tmp_path / "none"), work_dir=tmp_path)
