@@ -197,7 +197,8 @@ def _row(run: Run) -> dict[str, Any]:
         "device": found.get("device", ""),
         "generated": bool(found.get("generated")),
         "stand_in_teacher": bool(found.get("stand_in_teacher")),
-        "seconds": float(sum(v for v in seconds.values() if isinstance(v, (int, float)))),
+        "pretrain_seconds": float(seconds.get("pretrain", 0.0)),
+        "evaluate_seconds": float(seconds.get("evaluate", 0.0)),
         "run": run.path.name,
     }
     row |= {m: metrics[m] for m in METRICS if m in metrics}

@@ -19,7 +19,10 @@ METRIC_TITLES = {
     "linear": "linear probe",
     "knn1": "1-NN",
     "knn5": "5-NN",
+    "own_head": "own head",
     "zero_shot": "zero-shot",
+    "text_to_skeleton": "text to skeleton, R@1",
+    "skeleton_to_text": "skeleton to text, R@1",
 }
 NOT_A_LOSS = ("epoch", "step", "loss", "alpha", "kappa", "lr", "clips_per_second", "seconds", "time")
 

@@ -1,0 +1,140 @@
+"""A folder of runs becomes a report: one page that opens without a network, tables, figures, executed notebooks."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import c2vl_lab
+from c2vl_lab.artifacts import atomic_folder, atomic_path, file_sha256, write_json
+from c2vl_lab.bench.notebooks import is_finished
+from c2vl_lab.bench.report_figures import draw_section, origin
+from c2vl_lab.bench.report_page import Page, render
+from c2vl_lab.bench.report_tables import markdown, sections
+from c2vl_lab.bench.results import Run, find_runs, results_frame
+
+
+def build_report(runs_dir: str | Path, report_dir: str | Path, title: str, command: str = "") -> Path:
+    """Write a report on all runs below a folder.
+
+    The folder gets ``index.html`` (one self-contained page), ``results.csv`` and ``results.parquet`` (one row a
+    run), ``results.md`` (the tables), ``manifest.json`` (what made them), ``figures/`` and ``notebooks/``.
+    Besides the runs the page shows, where they exist below ``runs_dir``: ``joint_map.json`` and ``joint_map.png``
+    (:func:`c2vl_lab.viz.maps.save_map`) and ``examples.json`` (:func:`c2vl_lab.viz.examples.save_examples`).
+
+    Args:
+        runs_dir: folder of the runs, at any depth.
+        report_dir: folder of the report; an older report there is replaced.
+        title: heading; "generated clips" and "stand-in teacher" are added where that is so.
+        command: what a reader types to get the same report.
+
+    Returns:
+        Path of ``index.html``.
+
+    Raises:
+        MissingError: there is no run below ``runs_dir``.
+    """
+    runs_dir, report_dir = Path(runs_dir), Path(report_dir)
+    runs = find_runs(runs_dir)
+    complete = [run for run in runs if run.status == "complete"]
+    rest = [run for run in runs if run.status != "complete"]
+    heading = full_title(title, runs)
+    found = sections(runs)
+    report_dir.mkdir(parents=True, exist_ok=True)
+    _write_tables(report_dir, complete, markdown(heading, found, rest, command))
+    with atomic_folder(report_dir / "figures") as folder:
+        names = [f"{number}-" if len(found) > 1 else "" for number in range(1, len(found) + 1)]
+        note = origin(complete)
+        drawn = [draw_section(section, name, folder, note) for section, name in zip(found, names, strict=True)]
+        for path in (p for kind in ("png", "pdf") for p in runs_dir.rglob(f"joint_map.{kind}")):
+            shutil.copyfile(path, folder / path.name)
+    links = _copy_notebooks(runs_dir, runs, report_dir)
+    manifest = _manifest(report_dir, heading, command, runs)
+    write_json(report_dir / "manifest.json", manifest)
+    page = Page(heading, command, found, drawn, complete, rest, links, manifest, runs_dir, note)
+    with atomic_path(report_dir / "index.html") as temporary:
+        temporary.write_text(render(page), encoding="utf-8")
+    return report_dir / "index.html"
+
+
+def full_title(title: str, runs: Sequence[Run]) -> str:
+    """The title with what has to be known before any number is read."""
+    generated = any(run.results.get("generated") or run.parameters.get("dataset") == "generated" for run in runs)
+    stand_in = any(run.results.get("stand_in_teacher") for run in runs)
+    wanted = [word for word, so in (("generated clips", generated), ("stand-in teacher", stand_in)) if so]
+    absent = [word for word in wanted if word not in title.lower()]
+    return f"{title} ({', '.join(absent)})" if absent else title
+
+
+def _write_tables(report_dir: Path, runs: list[Run], text: str) -> None:
+    """One row a run as CSV and parquet, the aggregated tables as Markdown."""
+    frame = results_frame(runs).drop(columns="key", errors="ignore")
+    with atomic_path(report_dir / "results.csv") as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+    with atomic_path(report_dir / "results.parquet") as temporary:
+        frame.to_parquet(temporary, index=False)
+    with atomic_path(report_dir / "results.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _copy_notebooks(runs_dir: Path, runs: list[Run], report_dir: Path) -> dict[str, str]:
+    """Copy every executed notebook; folder name to its address as seen from the page."""
+    own = {run.path for run in runs}
+    links = {}
+    with atomic_folder(report_dir / "notebooks") as folder:
+        for path in sorted(runs_dir.rglob("executed.ipynb")):
+            if path.parent not in own and not is_finished(path):
+                continue  # the notebook that builds this report is still being written
+            shutil.copyfile(path, folder / f"{path.parent.name}.ipynb")
+            links[path.parent.name] = f"notebooks/{path.parent.name}.ipynb"
+    return links
+
+
+def _manifest(report_dir: Path, title: str, command: str, runs: list[Run]) -> dict[str, Any]:
+    """What made the report: command, code, machine, and every run with its state and the digest of its results."""
+    now = datetime.datetime.now(datetime.UTC)
+    return {
+        "title": title,
+        "made": now.strftime("%Y-%m-%d %H:%M UTC"),
+        "command": command,
+        "c2vl_lab": c2vl_lab.__version__,
+        "commit": git_commit(),
+        "fingerprints": sorted({r.results["fingerprint"] for r in runs if "fingerprint" in r.results}),
+        "versions": next((r.results["versions"] for r in runs if "versions" in r.results), {}),
+        "files": {p.name: file_sha256(p) for p in sorted(report_dir.glob("results.*"))},
+        "runs": [
+            {
+                "run": run.path.name,
+                "label": run.label,
+                "status": run.status,
+                "error": run.error,
+                "parameters": run.parameters,
+                "results_sha256": file_sha256(run.path / "results.json") if run.results else "",
+            }
+            for run in runs
+        ],
+    }
+
+
+def git_commit() -> str:
+    """The commit of the package's checkout, with a remark where files were changed since; empty without git."""
+    folder = Path(c2vl_lab.__file__).parent
+    try:
+        head = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=10
+        )
+        changed = subprocess.run(
+            ["git", "-C", str(folder), "status", "--porcelain", "--untracked-files=no", "--", "."],
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    if head.returncode != 0:
+        return ""
+    return head.stdout.strip() + (" with uncommitted changes" if changed.stdout.strip() else "")

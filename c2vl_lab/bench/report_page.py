@@ -1,0 +1,110 @@
+"""The page of a report: values in, one HTML file out that asks nobody for anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from c2vl_lab.bench.report_figures import Picture, data_uri, examples, newest
+from c2vl_lab.bench.report_tables import Against, Section, costs, published, signed
+from c2vl_lab.bench.results import Run
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything that the page shows.
+
+    Attributes:
+        title: heading, already saying what is not the real thing.
+        command: what a reader types to get the same report.
+        sections: one for each data set and protocol.
+        pictures: for each section, name to drawn figure.
+        complete, rest: the runs, and those that failed or did not end.
+        links: folder of a run to the address of its executed notebook.
+        manifest: what made the report.
+        runs_dir: where map and examples are looked for.
+        note: what has to be said about data and teacher.
+    """
+
+    title: str
+    command: str
+    sections: list[Section]
+    pictures: list[dict[str, Picture]]
+    complete: list[Run]
+    rest: list[Run]
+    links: dict[str, str]
+    manifest: dict[str, Any]
+    runs_dir: Path
+    note: str
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One of the large numbers at the top."""
+
+    value: str
+    unit: str
+    text: str
+
+
+def render(page: Page) -> str:
+    """The page as HTML; every value from data is escaped by the template."""
+    from jinja2 import Environment, StrictUndefined
+
+    room = files("c2vl_lab.bench")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string((room / "report_page.html").read_text(encoding="utf-8"))
+    map_json, map_png = newest(page.runs_dir, "joint_map.json"), newest(page.runs_dir, "joint_map.png")
+    run_names = {run.path.name for run in (*page.complete, *page.rest)}
+    return template.render(
+        page=page,
+        style=(room / "report_page.css").read_text(encoding="utf-8"),
+        parts=list(zip(page.sections, page.pictures, map(tiles, page.sections), strict=True)),
+        map_json=_script_safe(map_json.read_text(encoding="utf-8")) if map_json else "",
+        plotly=_plotly_library() if map_json else "",
+        map_png=data_uri(map_png.read_bytes()) if map_png else "",
+        examples=examples(page.runs_dir),
+        costs=costs(page.complete).to_dict("records"),
+        published=published(),
+        notes=list(dict.fromkeys(str(n) for run in page.complete for n in run.results.get("notes", []))),
+        other_notebooks={name: link for name, link in page.links.items() if name not in run_names},
+    )
+
+
+def tiles(section: Section) -> list[Tile]:
+    """The full method's numbers and its distance to the baseline without text and to the upper bound."""
+    main = next((row for row in section.rows if row.main), None)
+    if main is None:
+        return []
+    seeds = {len(runs) for label, runs in section.arms.items() if label == section.main}
+    over = f"mean of {seeds.pop()} seeds" if seeds != {1} else "one seed"
+    found = []
+    for name, cell in zip(section.metrics, main.cells, strict=True):
+        if name in ("linear probe", "1-NN") and cell.text:
+            found.append(Tile(cell.text, "%", f"{name}, {main.label}, {over}"))
+    for arm in ("skeletonclr", "supervised"):
+        found += [_distance(a) for a in section.against if section.arms[a.label][0].arm == arm]
+    return found
+
+
+def _distance(against: Against) -> Tile:
+    """A difference as a tile, with its interval."""
+    return Tile(
+        signed(against.values.difference),
+        "points",
+        f"linear probe against “{against.label}” (95 %: {against.interval})",
+    )
+
+
+def _script_safe(json_text: str) -> str:
+    """JSON that cannot end the script element it stands in."""
+    return json_text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _plotly_library() -> str:
+    """plotly's own script, to be written into the page once."""
+    from plotly.offline import get_plotlyjs
+
+    return get_plotlyjs()

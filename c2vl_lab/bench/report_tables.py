@@ -1,0 +1,245 @@
+"""What a report says, as plain values: tables, comparisons, costs and facts, ready for page and Markdown."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import pandas as pd
+
+from c2vl_lab.bench.results import METRICS, Run, aggregate, predictions, results_frame
+from c2vl_lab.bench.statistics import Comparison, bootstrap_interval, compare
+from c2vl_lab.viz.figures import METRIC_TITLES
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of the main table: its text, the seeds' values, and a 95 % interval where clips are known."""
+
+    text: str
+    seeds: str = ""
+    interval: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm: its group (a heading above the first of it), label, encoder and one cell for each metric."""
+
+    group: str
+    label: str
+    encoder: str
+    cells: list[Cell]
+    main: bool
+
+
+@dataclass(frozen=True)
+class Against:
+    """The full method beside one other arm, as text, and the comparison itself."""
+
+    label: str
+    difference: str
+    interval: str
+    clips: str
+    p_values: str
+    values: Comparison
+
+
+@dataclass(frozen=True)
+class Section:
+    """All that is said about one data set and protocol."""
+
+    title: str
+    facts: list[tuple[str, str]]
+    metrics: list[str]
+    rows: list[Row]
+    against: list[Against]
+    table: pd.DataFrame
+    arms: dict[str, list[Run]]  # label to the runs of its seeds
+    main: str  # label of the full method's arm, "" without one
+
+
+def sections(runs: Sequence[Run]) -> list[Section]:
+    """One section for each data set and protocol of the complete runs."""
+    complete = [run for run in runs if run.status == "complete"]
+    frame = results_frame(complete)
+    found = []
+    for (dataset, protocol), part in frame.groupby(["dataset", "protocol"], sort=False) if len(frame) else ():
+        here = [complete[i] for i in part.index]
+        found.append(_section(f"{dataset}, {protocol}", part.reset_index(drop=True), here))
+    return found
+
+
+def _section(title: str, frame: pd.DataFrame, runs: list[Run]) -> Section:
+    """Table, comparisons and facts of one data set and protocol."""
+    table = aggregate(frame)
+    by_label = {str(label): [runs[i] for i in rows.index] for label, rows in frame.groupby("label", sort=False)}
+    main = _main_label(by_label)
+    metrics = [m for m in METRICS if (table["metric"] == m).any()]
+    rows = []
+    for label, own in by_label.items():
+        numbers = {str(row["metric"]): row for _, row in table[table["label"] == label].iterrows()}
+        cells = [_cell(numbers[m], own) if m in numbers else Cell("") for m in metrics]
+        group = str(next(iter(numbers.values()))["group"]) if numbers else ""
+        rows.append(Row(group, label, encoder_text(own[0]), cells, label == main))
+    against = _comparisons(by_label, main) if main else []
+    return Section(title, facts(runs), [METRIC_TITLES[m] for m in metrics], rows, against, table, by_label, main)
+
+
+def _main_label(by_label: dict[str, list[Run]]) -> str:
+    """The full method's arm with the most modalities (not the best one: that would choose on the test part)."""
+    full = [(len(str(own[0].parameters.get("modalities"))), str(name)) for name, own in by_label.items()]
+    full = [pair for pair, own in zip(full, by_label.values(), strict=True) if own[0].arm == "full"]
+    return max(full, key=lambda pair: pair[0])[1] if full else ""
+
+
+def _cell(number: pd.Series, runs: list[Run]) -> Cell:
+    """``84.9 ± 0.8`` with the seeds' values, and the interval over clips where predictions were kept."""
+    metric, values = str(number["metric"]), [100 * v for v in number["values"]]
+    text = f"{100 * number['mean']:.1f}" + (f" ± {100 * number['std']:.1f}" if number["n"] > 1 else "")
+    interval = ""
+    if metric in ("linear", "knn1") and all((run.path / "predictions.parquet").is_file() for run in runs):
+        low, high = bootstrap_interval(predictions(runs, metric).to_numpy())
+        interval = f"{100 * low:.1f} to {100 * high:.1f}"
+    return Cell(text, " ".join(f"{v:.1f}" for v in values), interval)
+
+
+def _comparisons(by_label: dict[str, list[Run]], main: str) -> list[Against]:
+    """The full method against every other arm, linear probe, on the same test clips."""
+    usable = {k: v for k, v in by_label.items() if all((r.path / "predictions.parquet").is_file() for r in v)}
+    if main not in usable:
+        return []
+    own = predictions(usable[main], "linear")
+    found = []
+    for label, runs in usable.items():
+        other = predictions(runs, "linear")
+        if label == main or not own.index.equals(other.index):
+            continue
+        result = compare(own, other)
+        found.append(
+            Against(
+                str(label),
+                signed(result.difference),
+                f"{signed(result.low)} to {signed(result.high)}",
+                ", ".join(f"{a} / {b}" for a, b in zip(result.only_first, result.only_second, strict=True)),
+                ", ".join("< 0.001" if p < 0.001 else f"{p:.3f}" for p in result.p_values),
+                result,
+            )
+        )
+    return found
+
+
+def signed(share: float) -> str:
+    """A difference in percentage points with its sign."""
+    return f"{100 * share:+.1f}".replace("-", "−")
+
+
+def encoder_text(run: Run) -> str:
+    """Encoder, size and epochs of a run in one line."""
+    encoder = run.results.get("encoder")
+    if not encoder:
+        return "no encoder"
+    epochs = "untrained" if run.arm == "untrained" else f"{run.parameters.get('epochs', '?')} epochs"
+    return f"{encoder['name']}, {encoder['parameters'] / 1e6:.2f} M, {epochs}"
+
+
+def facts(runs: Sequence[Run]) -> list[tuple[str, str]]:
+    """What was run and on what: (term, text) pairs; values that differ between runs are listed."""
+    results = [run.results for run in runs]
+    split = results[0].get("split", {})
+    trained = [run for run in runs if run.results.get("encoder")]
+    versions = results[0].get("versions", {})
+    generated = any(r.get("generated") for r in results)
+    origin = " (generated clips, no recordings)" if generated else ""
+    teachers = {
+        f"{r['teacher']}{' (stand-in)' if r.get('stand_in_teacher') else ''}" for r in results if r.get("teacher")
+    }
+    pairs = [
+        ("Data set", f"{_several(r.get('dataset') for r in results)}{origin}"),
+        ("Fingerprint", _several(r.get("fingerprint") for r in results)),
+        (
+            "Protocol",
+            f"{split.get('protocol', '?')}: {_count(split, 'train')} training and {_count(split, 'test')} test clips",
+        ),
+        ("Rule", str(split.get("rule", ""))),
+        ("Classes", str(len(results[0].get("classes", [])))),
+        (
+            "Encoder",
+            _several(
+                f"{r['encoder']['name']}, {r['encoder']['parameters']:,} parameters"
+                for r in results
+                if r.get("encoder")
+            ),
+        ),
+        ("Epochs", _several(run.parameters.get("epochs") for run in trained)),
+        ("Teacher", _several(teachers)),
+        ("Captions", _several(run.parameters.get("captions") for run in runs)),
+        ("Pictures", _several(run.parameters.get("pictures") for run in runs)),
+        ("Seeds", _several(sorted({int(run.parameters.get("seed", 0)) for run in runs}))),
+        ("Device", _several(r.get("device") for r in results)),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+    ]
+    return [(term, text) for term, text in pairs if text]
+
+
+def _count(split: dict[str, Any], part: str) -> str:
+    """Clips of one part of a split, with thousands separated."""
+    return f"{split[part]:,}" if part in split else "?"
+
+
+def _several(values: Any) -> str:
+    """Distinct values in order of appearance, joined; nothing for none."""
+    return ", ".join(dict.fromkeys(str(v) for v in values if v not in (None, "")))
+
+
+def costs(runs: Sequence[Run]) -> pd.DataFrame:
+    """Mean seconds of pre-training and evaluation for each arm."""
+    frame = results_frame(list(runs))
+    if frame.empty:
+        return frame
+    grouped = frame.groupby(["dataset", "label"], sort=False)
+    table = grouped[["pretrain_seconds", "evaluate_seconds"]].mean().round(1)
+    return table.assign(runs=grouped.size()).reset_index()
+
+
+def published() -> list[dict[str, str]]:
+    """Numbers of the literature, each with its source: columns method to source of ``published.csv``."""
+    with (files("c2vl_lab.bench") / "published.csv").open(encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def markdown(title: str, found: Sequence[Section], failed: Sequence[Run], command: str) -> str:
+    """The result tables as Markdown, to be committed or sent."""
+    lines = [f"# {title}", ""]
+    for section in found:
+        lines += [f"## {section.title}", "", *(f"- {term}: {text}" for term, text in section.facts), ""]
+        lines += [
+            "Accuracy on the test split in %, mean ± sample standard deviation over seeds, each seed in brackets.",
+            "",
+        ]
+        lines += [f"| arm | encoder | {' | '.join(section.metrics)} |", "|---" * (2 + len(section.metrics)) + "|"]
+        for row in section.rows:
+            cells = [f"{c.text} ({c.seeds})" if c.seeds else "" for c in row.cells]
+            lines.append("| " + " | ".join(_bar_free(t) for t in (row.label, row.encoder, *cells)) + " |")
+        lines.append("")
+        if section.against:
+            lines += [f"{_bar_free(section.main)} against the other arms, linear probe, percentage points:", ""]
+            lines += [
+                "| against | difference | 95 % interval over clips | exact McNemar p, each seed |",
+                "|---|---|---|---|",
+            ]
+            lines += [
+                f"| {_bar_free(a.label)} | {a.difference} | {a.interval} | {a.p_values} |" for a in section.against
+            ]
+            lines.append("")
+    if failed:
+        lines += ["## Runs that are not complete", ""]
+        lines += [f"- {run.path.name} ({run.label}): {run.status}. {run.error}".rstrip() for run in failed] + [""]
+    return "\n".join([*lines, f"Made by `{command}`." if command else ""]).rstrip() + "\n"
+
+
+def _bar_free(text: str) -> str:
+    """Text for a Markdown table cell."""
+    return text.replace("|", "\\|").replace("<", "&lt;")
