@@ -114,7 +114,7 @@ class ConceptLearner(Learner):
 
     def report(self, progress: float) -> dict[str, float]:
         """The schedule's alpha and the learned inverse temperature."""
-        return {"alpha": alpha_at(progress, self.config), "kappa": float(self.heads.kappa)}
+        return {"alpha": alpha_at(progress, self.config), "kappa": float(self.heads.kappa.detach())}
 
 
 class ViewLearner(Learner):
