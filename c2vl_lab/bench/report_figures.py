@@ -20,15 +20,18 @@ from c2vl_lab.viz import figures, theme
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+PAGE_PIXELS = 944  # width of the page's text, so that all figures have one scale
+
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure on the page: name of its files, caption, and data URIs (``dark`` may be empty)."""
+    """A figure on the page: name of its files, caption, width in CSS pixels, and data URIs for both screens."""
 
     name: str
     caption: str
+    width: int
     light: str
-    dark: str = ""
+    dark: str
 
 
 def draw_section(section: Section, prefix: str, folder: Path, note: str) -> dict[str, Picture]:
@@ -67,13 +70,13 @@ def picture(draw: Callable[[], Figure], path: Path, caption: str) -> Picture:
     """Draw a figure three times: for paper (to ``path``.pdf and .png), for light screens and for dark ones."""
     with theme.style():
         figures.save_figure(draw(), path)
-    shown = {}
+    shown, width = {}, 0.0
     for screen in ("light", "dark"):
         with theme.style(screen):
-            stream = io.BytesIO()
-            draw().savefig(stream, format="png", dpi=200, metadata={"Software": None})
-        shown[screen] = data_uri(stream.getvalue())
-    return Picture(path.name, caption, shown["light"], shown["dark"])
+            stream, figure = io.BytesIO(), draw()
+            figure.savefig(stream, format="png", dpi=200, metadata={"Software": None})
+        shown[screen], width = data_uri(stream.getvalue()), figure.get_figwidth()
+    return Picture(path.name, caption, round(width / theme.PAGE_WIDTH * PAGE_PIXELS), shown["light"], shown["dark"])
 
 
 def data_uri(png: bytes) -> str:

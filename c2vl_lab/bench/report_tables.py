@@ -83,7 +83,7 @@ def _section(title: str, frame: pd.DataFrame, runs: list[Run]) -> Section:
         numbers = {str(row["metric"]): row for _, row in table[table["label"] == label].iterrows()}
         cells = [_cell(numbers[m], own) if m in numbers else Cell("") for m in metrics]
         group = str(next(iter(numbers.values()))["group"]) if numbers else ""
-        rows.append(Row(group, label, encoder_text(own[0]), cells, label == main))
+        rows.append(Row(group, label, encoder_text(own[0]) + _own_head(own), cells, label == main))
     against = _comparisons(by_label, main) if main else []
     return Section(title, facts(runs), [METRIC_TITLES[m] for m in metrics], rows, against, table, by_label, main)
 
@@ -143,6 +143,12 @@ def encoder_text(run: Run) -> str:
         return "no encoder"
     epochs = "untrained" if run.arm == "untrained" else f"{run.parameters.get('epochs', '?')} epochs"
     return f"{encoder['name']}, {encoder['parameters'] / 1e6:.2f} M, {epochs}"
+
+
+def _own_head(runs: list[Run]) -> str:
+    """Mean accuracy of a supervised arm's own classifier, which no other arm has."""
+    found = [run.results["metrics"]["own_head"] for run in runs if "own_head" in run.results.get("metrics", {})]
+    return f"; its own classifier {100 * sum(found) / len(found):.1f}" if found else ""
 
 
 def facts(runs: Sequence[Run]) -> list[tuple[str, str]]:

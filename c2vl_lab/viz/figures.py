@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib import rcParams
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -19,7 +20,6 @@ METRIC_TITLES = {
     "linear": "linear probe",
     "knn1": "1-NN",
     "knn5": "5-NN",
-    "own_head": "own head",
     "zero_shot": "zero-shot",
     "text_to_skeleton": "text to skeleton, R@1",
     "skeleton_to_text": "skeleton to text, R@1",
@@ -64,6 +64,7 @@ def training_curves(
     if not tables or any(not {"epoch", "loss"} <= set(t.columns) for t in tables):
         raise DataError("Training curves want rows with 'epoch' and 'loss'; run the pre-training first.")
     terms = [str(c) for c in tables[0] if c not in NOT_A_LOSS and pd.api.types.is_numeric_dtype(tables[0][c])]
+    terms = terms if len(terms) > 1 else []  # a single term is the loss itself
     schedule = [c for c in ("alpha", "kappa") if c in tables[0]]
     figure = Figure(figsize=(theme.PAGE_WIDTH, 2.3), layout="constrained")
     panels = figure.subplots(1, 1 + len(schedule), squeeze=False, width_ratios=[2] + [1] * len(schedule))[0]
@@ -102,7 +103,7 @@ def results_bars(table: pd.DataFrame, metrics: Sequence[str] = ("linear", "knn1"
     figure = Figure(figsize=(theme.PAGE_WIDTH, 0.5 + 0.17 * len(labels) * (len(shown) + 0.8)), layout="constrained")
     axes = figure.subplots()
     height = 0.8 / len(shown)
-    colors = (theme.ACCENT, "#E69F00", "#009E73", "#CC79A7")
+    colors, ink = (theme.ACCENT, "#E69F00", "#009E73", "#CC79A7"), rcParams["text.color"]
     for order, metric in enumerate(shown):
         rows = table[table["metric"] == metric].set_index("label")
         place = np.array([labels.index(label) + (order - (len(shown) - 1) / 2) * height for label in rows.index])
@@ -110,11 +111,9 @@ def results_bars(table: pd.DataFrame, metrics: Sequence[str] = ("linear", "knn1"
         color = colors[order % len(colors)]
         axes.barh(place, mean, height * 0.88, color=color, alpha=0.75, label=METRIC_TITLES.get(metric, metric))
         whisker = std > 0
-        axes.errorbar(
-            mean[whisker], place[whisker], xerr=std[whisker], fmt="none", ecolor=theme.MIDDLE, elinewidth=1, capsize=2
-        )
+        axes.errorbar(mean[whisker], place[whisker], xerr=std[whisker], fmt="none", ecolor=ink, elinewidth=1, capsize=2)
         for y, values in zip(place, rows["values"], strict=True):
-            axes.plot(100 * np.asarray(values), np.full(len(values), y), "o", markersize=2.2, color=theme.MIDDLE)
+            axes.plot(100 * np.asarray(values), np.full(len(values), y), "o", markersize=1.8, color=ink, alpha=0.7)
         for y, m, s in zip(place, mean, std, strict=True):
             axes.text(m + s + 1.2, y, f"{m:.1f}", va="center", fontsize=6.5)
     axes.set_yticks(range(len(labels)), labels, parse_math=False)

@@ -36,8 +36,9 @@ MARKS = {
 LEFT, RIGHT, MIDDLE = "#D55E00", "#0072B2", "#6B7280"  # limbs of a body, as seen by the body itself
 ACCENT, QUIET = "#0072B2", "#9AA3AE"
 
-# Tol's muted scheme, without its light grey; repeated lighter and darker when there are more classes than hues.
-_MUTED = ("#332288", "#CC6677", "#117733", "#DDCC77", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499")
+# Tol's muted scheme without its light grey, its indigo lighter for dark pages; repeated lighter and darker when
+# there are more classes than hues.
+_MUTED = ("#4B5FC4", "#CC6677", "#117733", "#DDCC77", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499")
 _SHADES = (0.0, 0.45, -0.35)
 
 
