@@ -1,5 +1,6 @@
 """The loss against slow loop formulas, its special cases, and its gradient."""
 
+import itertools
 import math
 
 import pytest
@@ -138,7 +139,7 @@ def test_one_modality_takes_its_own_transposed_prediction(sides):
 
 
 def test_alpha_zero_is_the_clip_loss(sides):
-    student, momentum, concepts = sides
+    student, _, concepts = sides
     terms = ConceptContrast(ObjectiveConfig(alpha_max=0.0), {})(student, None, concepts, 0.0)
     logits = student[2] * student[0]["language"] @ student[1]["language"].T
     rows = torch.arange(N)
@@ -182,7 +183,7 @@ def test_alpha_rises_by_half_a_cosine_after_the_warm_up():
     assert values[0] == values[10] == 0.0
     assert values[55] == pytest.approx(0.25)
     assert values[100] == pytest.approx(0.5)
-    assert all(b >= a for a, b in zip(values, values[1:], strict=False))
+    assert all(b >= a for a, b in itertools.pairwise(values))
     assert alpha_at(0.0, ObjectiveConfig(alpha_max=0.3, schedule="fixed")) == 0.3
 
 
