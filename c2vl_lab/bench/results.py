@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ class Run:
 
     Attributes:
         path: the folder.
-        status: ``complete``, ``failed`` or ``unfinished``.
+        status: ``complete``, ``failed``, ``unfinished`` or ``not run``.
         label: how the arm is called in tables.
         parameters: what the run was given.
         results: content of ``results.json``; empty unless complete.
@@ -61,7 +61,10 @@ class Run:
 
 
 def find_runs(runs_dir: str | Path) -> list[Run]:
-    """All benchmark runs below a folder, in the order of the tables; other notebooks' folders are left out.
+    """All benchmark runs of a folder, in the order of the tables; other notebooks' folders are left out.
+
+    Where a suite has left its list (``suite.json``) that list counts: its order, its failures, and no folder
+    of an older grid. Otherwise every run at any depth is taken.
 
     Raises:
         MissingError: there is no such folder, or no run in it.
@@ -69,6 +72,9 @@ def find_runs(runs_dir: str | Path) -> list[Run]:
     runs_dir = Path(runs_dir)
     if not runs_dir.is_dir():
         raise MissingError(f"No folder {runs_dir}. Run a suite first, for example `make bench SUITE=demo`.")
+    listed = _plain(runs_dir / "suite.json").get("runs")
+    if listed:
+        return [_listed_run(runs_dir, row) for row in listed]
     marks = ("results.json", "config.json", "run.json")
     folders = sorted({path.parent for mark in marks for path in runs_dir.rglob(mark)})
     runs = [run for folder in folders if (run := _read_run(folder)) is not None]
@@ -141,6 +147,16 @@ def predictions(runs: list[Run], metric: str) -> pd.DataFrame:
     if len(names) > 1:
         raise DataError(f"{runs[0].label}: its seeds were tested on different clips, so they cannot be pooled.")
     return pd.DataFrame(columns).sort_index()
+
+
+def _listed_run(runs_dir: Path, row: dict[str, Any]) -> Run:
+    """A run as the suite's list has it; what the runner saw (a kill, say) stands above what the folder tells."""
+    folder, label, status = runs_dir / str(row["id"]), str(row["label"]), str(row["status"])
+    found = _read_run(folder)
+    if found is not None and status in ("complete", "skipped"):
+        return replace(found, label=label)
+    error = str(row.get("error") or (found.error if found else ""))
+    return Run(folder, status, label, row.get("parameters", {}), error=error)
 
 
 def _read_run(folder: Path) -> Run | None:

@@ -82,7 +82,19 @@ def setup(interactive: bool | None = None) -> str:
     plotly.io.renderers.default = "plotly_mimetype" if interactive else "plotly_mimetype+notebook"
     plotly.io.templates.default = "plotly_white"
     plt.style.use(_style_file())
+    _show_figures()
     return plotly.io.renderers.default
+
+
+def _show_figures() -> None:
+    """Let a notebook draw a figure that is a cell's last value; outside a notebook there is nothing to do."""
+    try:
+        from IPython.core.getipython import get_ipython
+        from IPython.core.pylabtools import select_figure_formats
+    except ImportError:
+        return
+    if (shell := get_ipython()) is not None:
+        select_figure_formats(shell, {"retina"})
 
 
 @contextmanager
