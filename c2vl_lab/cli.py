@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import signal
 import sys
@@ -29,6 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("c2vl: stopped. What is complete stays; the same command goes on with the rest.", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # somebody closed the screen we print to, as `| head` does
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - Python flushes it at its own end
+        return 141
 
 
 def _as_interrupt(number: int, frame: Any) -> None:

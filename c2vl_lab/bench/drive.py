@@ -87,6 +87,7 @@ def plan_suite(suite: Suite, options: BenchOptions) -> Plan:
     extra = {
         "run_dir": str(folder / shown.id),
         "results_dir": str(folder),
+        "figures_dir": str(folder / "figures"),
         "report_dir": str(report),
         "title": f"{suite.title} ({preset} preset)",
         "command": options.command,

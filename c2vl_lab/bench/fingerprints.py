@@ -89,7 +89,7 @@ def _parsed(source: str) -> ast.Module:
     try:
         return ast.parse(source)
     except SyntaxError:
-        return ast.Module(body=[ast.Expr(ast.Constant(("text", source)))], type_ignores=[])
+        return ast.Module(body=[ast.Expr(ast.Constant(source.encode()))], type_ignores=[])
 
 
 def _bare(tree: ast.Module) -> str:

@@ -135,6 +135,7 @@ def run_notebook(
             stdout_file=_Lines(tell),
             stderr_file=_Lines(tell),
             tell=tell,
+            extra_arguments=["--log-level=ERROR"],  # it warns of TCP on every start; the connection is signed and local
         )
     except PapermillExecutionError as error:
         reason = executed_error(output) or f"{error.ename}: {error.evalue}"

@@ -193,7 +193,7 @@ class _Pool:
     def heartbeat(self) -> None:
         """A line about the running jobs when nothing else was said for a while."""
         if time.monotonic() - self.spoke >= HEARTBEAT:
-            now = [f"{run.job.id} {clock(run.seconds)}{_last_epoch(run.job)}" for run in self.running]
+            now = [f"{run.job.id} {clock(run.seconds)}{_last_word(run.job)}" for run in self.running]
             now += [f"waiting for another process: {job.id}" for job in self.waiting if job.id in self.elsewhere]
             self.say("running: " + "; ".join(now))
 
@@ -210,19 +210,19 @@ class _Pool:
             run.lock.close()
 
 
-def _last_epoch(job: Job) -> str:
-    """``, epoch 12 of 60, loss 2.31`` from the last whole line of the run's metrics, or the last line of its log."""
-    row = _last_row(job)
-    if "epoch" in row:
-        of = f" of {job.parameters['epochs']}" if "epochs" in job.parameters else ""
+def _last_word(job: Job) -> str:
+    """``, epoch 12 of 60, loss 2.31`` while the run trains, else the last line of its log."""
+    row, epochs = _last_row(job), job.parameters.get("epochs")
+    if "epoch" in row and row["epoch"] != epochs:
+        of = f" of {epochs}" if epochs else ""
         loss = f", loss {row['loss']:.3g}" if isinstance(row.get("loss"), (int, float)) else ""
         return f", epoch {row['epoch']}{of}{loss}"
     try:
         lines = job.log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
-    steps = [line for line in lines if line.startswith("[cell ")]
-    return f", {steps[-1]}" if steps else ""
+    said = [line.strip() for line in lines if line.strip()]
+    return f", {said[-1][:90]}" if said else ""
 
 
 def _last_row(job: Job) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from c2vl_lab.config import from_dict
 from c2vl_lab.errors import ConfigError, DataError, MissingError, choose, near_miss
 
 SUITES_DIR = Path(__file__).parent / "suites"
-PLACES = ("device", "command")
+PLACES = ("data_dir", "work_dir", "run_dir", "device", "command")
 
 
 @dataclass(frozen=True)

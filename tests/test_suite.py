@@ -1,0 +1,109 @@
+"""Suites: unknown names are refused with the near miss, grids expand to stable, readable runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from c2vl_lab.bench.notebooks import check_parameters, find_notebook
+from c2vl_lab.bench.suite import expand, load_suite, suite_names
+from c2vl_lab.errors import ConfigError, DataError, MissingError
+
+SMALL = """
+name: small
+title: Small
+dataset: generated
+seeds: [0, 1]
+parameters: {protocol: xsub, epochs: 5}
+grid:
+  - {arm: untrained, label: No training}
+  - {arm: full, epochs: 9}
+presets:
+  cpu: {epochs: 7, encoder: temporal}
+  full: {encoder: stgcn}
+"""
+
+
+def write(tmp_path, text: str):
+    path = tmp_path / "small.yml"
+    path.write_text(text)
+    return path
+
+
+def test_a_grid_expands_to_arms_times_seeds(tmp_path):
+    specs = expand(load_suite(write(tmp_path, SMALL)))
+    assert [(s.label, s.parameters["seed"]) for s in specs] == [
+        *(("No training", 0), ("No training", 1)),
+        *(("full 9", 0), ("full 9", 1)),
+    ]
+    assert [s.parameters["epochs"] for s in specs] == [7, 7, 9, 9]  # arm over preset over common
+    assert specs[0].id.startswith("untrained-s0-") and len(specs[0].id.split("-")[-1]) == 8
+    assert "label" not in specs[0].parameters
+
+
+def test_ids_follow_from_the_parameters_alone(tmp_path):
+    suite = load_suite(write(tmp_path, SMALL))
+    again = load_suite(write(tmp_path, SMALL.replace("No training", "Other words")))
+    assert [s.id for s in expand(suite)] == [s.id for s in expand(again)]
+    other = load_suite(write(tmp_path, SMALL.replace("epochs: 7", "epochs: 8")))
+    assert expand(suite)[0].id != expand(other)[0].id
+    assert expand(suite)[2].id == expand(other)[2].id  # its own epochs win, so it is the same run
+    assert expand(suite, "full")[0].parameters["epochs"] == 5
+
+
+def test_only_picks_runs(tmp_path):
+    suite = load_suite(write(tmp_path, SMALL))
+    assert [s.parameters["arm"] for s in expand(suite, only=("arm=full", "seed=1"))] == ["full"]
+    with pytest.raises(ConfigError, match=r"no run has arm=ful\. Did you mean 'full'"):
+        expand(suite, only=("arm=ful",))
+    with pytest.raises(ConfigError, match="NAME=VALUE"):
+        expand(suite, only=("full",))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (SMALL.replace("seeds", "sedes"), "unknown setting 'sedes'. Did you mean 'seeds'"),
+        (SMALL.replace("[0, 1]", "[]"), "'seeds' is empty"),
+        (SMALL.replace("[0, 1]", "[zero]"), "seeds: wanted int, found 'zero'"),
+        (SMALL.replace("title: Small\n", ""), "title"),
+        (SMALL.replace("arm: full, epochs: 9", "arm: untrained"), "twice"),
+    ],
+)
+def test_a_wrong_suite_is_one_sentence(tmp_path, text, sentence):
+    with pytest.raises(ConfigError) as caught:
+        expand(load_suite(write(tmp_path, text)))
+    assert sentence in str(caught.value)
+
+
+def test_unknown_names(tmp_path):
+    with pytest.raises(ConfigError, match="Did you mean 'demo'"):
+        load_suite("dmo")
+    with pytest.raises(MissingError, match=r"none\.yml"):
+        load_suite(tmp_path / "none.yml")
+    with pytest.raises(DataError, match="not valid YAML"):
+        load_suite(write(tmp_path, "name: [1"))
+    with pytest.raises(DataError, match="wanted a mapping"):
+        load_suite(write(tmp_path, "- 1"))
+    with pytest.raises(ConfigError, match="preset of suite small named 'cpo'"):
+        expand(load_suite(write(tmp_path, SMALL)), "cpo")
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_shipped_suites_fit_their_notebook(name):
+    suite = load_suite(name)
+    notebook = find_notebook(suite.notebook)
+    for preset in suite.presets:
+        for spec in expand(suite, preset):
+            check_parameters(notebook, spec.parameters)
+
+
+@pytest.mark.parametrize("name", ["nw-ucla", "utd-mhad"])
+def test_real_suites_have_every_arm_and_three_seeds(name):
+    suite = load_suite(name)
+    arms = {(arm["arm"], arm.get("modalities", suite.parameters["modalities"])) for arm in suite.grid}
+    wanted = {"coordinates", "prompts", "untrained", "skeletonclr", "hard", "full", "supervised"}
+    assert {arm for arm, _ in arms} == wanted and len(suite.seeds) >= 3
+    assert name != "utd-mhad" or {("hard", "language+vision"), ("full", "language+vision")} <= arms
+    for preset in suite.presets:  # one encoder and one number of epochs for all arms of a table
+        runs = [spec.parameters for spec in expand(suite, preset)]
+        assert len({(run["encoder"], run.get("epochs"), run.get("turn")) for run in runs}) == 1
