@@ -21,7 +21,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(given)
     options.given = given
-    signal.signal(signal.SIGTERM, _as_interrupt)  # a job manager's "end" is as orderly as Ctrl-C
     try:
         return options.call(options)
     except C2VLError as error:
@@ -108,6 +107,7 @@ def _bench(options: argparse.Namespace) -> int:
     if options.dry_run:
         print("\n".join(describe_plan(plan)))
         return 0
+    signal.signal(signal.SIGTERM, _as_interrupt)  # a job manager's "end" is as orderly as Ctrl-C
     outcomes = run_plan(plan, _say)
     failed = any(outcome.status == "failed" for outcome in outcomes)
     if plan.report.is_file():

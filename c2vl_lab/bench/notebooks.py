@@ -155,9 +155,11 @@ def executed_error(output: Path) -> str | None:
 
 def is_finished(output: Path) -> bool:
     """Whether an executed notebook is there and every one of its code cells ended without an error."""
-    code = [cell for cell in _cells(output) if cell.get("cell_type") == "code"]
+    code = [cell for cell in _cells(output) if cell.get("cell_type") == "code" and "".join(cell["source"]).strip()]
     states = [cell.get("metadata", {}).get("papermill", {}) for cell in code]
-    return bool(states) and all(s.get("status") == "completed" and not s.get("exception") for s in states)
+    ended = all(state.get("status") == "completed" and not state.get("exception") for state in states)
+    # an interrupted notebook calls its cells completed too, but has not counted those it never began
+    return bool(code) and ended and all(cell.get("execution_count") for cell in code) and not executed_error(output)
 
 
 def _cells(output: Path) -> list[dict[str, Any]]:

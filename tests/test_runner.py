@@ -1,0 +1,222 @@
+"""The runner: complete runs are skipped, stale ones run again, failures stop nothing, kills leave it resumable."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from c2vl_lab.bench.drive import BenchOptions, describe_plan, plan_suite, run_plan
+from c2vl_lab.bench.fingerprints import code_fingerprint, data_fingerprint
+from c2vl_lab.bench.notebooks import NotebookError, executed_error, is_finished, run_notebook
+from c2vl_lab.bench.runner import Machine, run_jobs
+from c2vl_lab.bench.runs import Job, take_lock
+from c2vl_lab.bench.suite import Suite
+from c2vl_lab.errors import ConfigError
+
+PARAMETERS = """run_dir: str = "run"  # folder
+seed: int = 0  # a number
+arm: str = "good"  # good, bad or slow
+note: str = ""  # anything"""
+BODY = """import json, pathlib, time
+from c2vl_lab.errors import DataError
+folder = pathlib.Path(run_dir)
+folder.mkdir(parents=True, exist_ok=True)
+(folder / "tries.txt").open("a").write("x")
+if arm == "slow" and not (folder / "second.txt").exists():
+    (folder / "second.txt").write_text("")
+    time.sleep(60)
+if arm == "bad":
+    raise DataError("Wanted a good arm, found a bad one.")
+(folder / "results.json").write_text(json.dumps({"seed": seed, "note": note}))"""
+TWO = Machine(workers=2, threads=1)
+HERE = Path(__file__).parent
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])}
+
+
+@pytest.fixture
+def notebook(tmp_path) -> Path:
+    path = tmp_path / "tiny.ipynb"
+    book = new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}})
+    parameters = new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
+    book.cells = [new_markdown_cell("# Tiny"), parameters, new_code_cell(BODY)]
+    nbformat.write(book, path)
+    return path
+
+
+def job(notebook: Path, name: str, arm: str = "good", **changes) -> Job:
+    folder = notebook.parent / "runs" / name
+    parameters = {"run_dir": str(folder), "arm": arm, "note": name}
+    return Job(name, f"the {name} one", notebook, parameters, folder, "results.json", "code", "data", **changes)
+
+
+def tries(job: Job) -> int:
+    return len((job.folder / "tries.txt").read_text())
+
+
+def test_runs_skips_and_lists_failures(notebook):
+    jobs = [job(notebook, "a"), job(notebook, "b", "bad"), job(notebook, "c")]
+    said: list[str] = []
+    first = run_jobs(jobs, TWO, said.append)
+    assert [outcome.status for outcome in first] == ["complete", "failed", "complete"]
+    assert first[1].error == "Wanted a good arm, found a bad one."
+    assert any("FAILED: b" in line and str(jobs[1].executed) in line for line in said)
+    assert jobs[1].executed.is_file() and json.loads((jobs[0].folder / "results.json").read_text())["note"] == "a"
+    second = run_jobs(jobs, TWO, said.append)
+    assert [outcome.status for outcome in second] == ["skipped", "failed", "skipped"]
+    assert (tries(jobs[0]), tries(jobs[1]), tries(jobs[2])) == (1, 2, 1)
+    assert any("skipped: a" in line for line in said)
+
+    # other code: everything in the folder is made anew; other words about it: nothing is
+    old = jobs[0]
+    stale = Job(old.id, old.label, notebook, old.parameters, old.folder, "results.json", "other code", "data")
+    renamed = Job("c", "new words", notebook, jobs[2].parameters, jobs[2].folder, "results.json", "code", "data")
+    third = run_jobs([stale, renamed], TWO, said.append)
+    assert [outcome.status for outcome in third] == ["complete", "skipped"]
+    assert tries(old) == 1, "the folder of a stale run is cleared"
+    (old.folder / "results.json").unlink()
+    assert run_jobs([stale], TWO, said.append)[0].status == "complete"
+    assert tries(old) == 2, "an interrupted run of the same code keeps what it has"
+
+
+def test_a_killed_runner_ends_its_jobs_and_the_next_call_goes_on(notebook):
+    slow = job(notebook, "slow", "slow")
+    code = (
+        "import signal, sys; from test_runner import *\n"
+        "def stop(*_): raise KeyboardInterrupt\n"
+        "signal.signal(signal.SIGTERM, stop)\n"
+        f"run_jobs([job(Path({str(notebook)!r}), 'slow', 'slow')], TWO, print)"
+    )
+    caller = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for(lambda: (slow.folder / "second.txt").is_file())
+
+    # a second caller keeps its hands off while the first one works
+    assert take_lock(slow) is None
+    caller.send_signal(signal.SIGTERM)
+    assert caller.wait(timeout=30) != 0
+    wait_for(lambda: not processes_with(str(slow.folder)))
+    lock = take_lock(slow)
+    assert lock is not None, "the lock ends with the processes that held it"
+    lock.close()
+    assert not is_finished(slow.executed)
+    assert run_jobs([slow], TWO, lambda line: None)[0].status == "complete"
+    assert tries(slow) == 2
+
+
+def test_two_callers_share_the_work(notebook):
+    jobs = [job(notebook, "a"), job(notebook, "b")]
+    code = (
+        "from test_runner import *\n"
+        f"book = Path({str(notebook)!r})\n"
+        "outcomes = run_jobs([job(book, 'a'), job(book, 'b')], Machine(1, 1), print)\n"
+        "assert all(outcome.status != 'failed' for outcome in outcomes)"
+    )
+    command = [sys.executable, "-c", code]
+    callers = [subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [caller.wait(timeout=120) for caller in callers] == [0, 0]
+    assert [tries(each) for each in jobs] == [1, 1]
+
+
+def test_a_misspelled_parameter_is_refused_before_anything_runs(notebook, tmp_path):
+    output = tmp_path / "out.ipynb"
+    with pytest.raises(ConfigError, match=r"unknown parameter 'sead'\. Did you mean 'seed'"):
+        run_notebook(notebook, {"sead": 3}, output)
+    with pytest.raises(ConfigError, match="'seed' wanted int, found 'three'"):
+        run_notebook(notebook, {"seed": "three"}, output)
+    assert not output.exists()
+
+
+def test_run_notebook_tells_and_keeps_what_failed(notebook, tmp_path):
+    said: list[str] = []
+    output = tmp_path / "out" / "executed.ipynb"
+    values = {"run_dir": str(tmp_path / "r"), "seed": "7", "note": "007"}
+    assert run_notebook(notebook, values, output, said.append) == output
+    assert json.loads((tmp_path / "r" / "results.json").read_text()) == {"seed": 7, "note": "007"}
+    assert said == ["[cell 1/4] Tiny"] and is_finished(output) and executed_error(output) is None
+    with pytest.raises(NotebookError, match=r"tiny\.ipynb: Wanted a good arm, found a bad one\..*kept at"):
+        run_notebook(notebook, values | {"arm": "bad"}, output)
+    assert executed_error(output) == "Wanted a good arm, found a bad one." and not is_finished(output)
+
+
+def test_a_suite_from_file_to_list(notebook, tmp_path):
+    arms = ({"arm": "good", "label": "Good"}, {"arm": "bad", "label": "Bad"})
+    suite = Suite("tiny", "Tiny", "generated", arms, {"cpu": {}}, seeds=(0,), notebook=str(notebook))
+    options = BenchOptions(work_dir=str(tmp_path / "work"), workers=2, command="c2vl bench tiny")
+    with pytest.raises(ConfigError, match="unknown parameter 'dataset'"):
+        plan_suite(suite, options)
+    declare = nbformat.read(notebook, 4)
+    declare.cells[1].source += '\ndataset: str = "generated"  # any\nwork_dir: str = "work"  # any'
+    nbformat.write(declare, notebook)
+    said: list[str] = []
+    outcomes = run_plan(plan_suite(suite, options), said.append)
+    assert [outcome.status for outcome in outcomes] == ["complete", "failed"]
+    card = json.loads((tmp_path / "work" / "runs" / "tiny" / "cpu" / "suite.json").read_text())
+    assert [(run["label"], run["status"]) for run in card["runs"]] == [("Good", "complete"), ("Bad", "failed")]
+    assert card["runs"][1]["error"] and card["command"] == "c2vl bench tiny"
+    lines = describe_plan(plan_suite(suite, options))
+    assert "complete" in lines[1] and "to do" in lines[2]
+
+
+def test_the_code_fingerprint_follows_imports_and_ignores_words(tmp_path):
+    package = tmp_path / "mini"
+    (package / "viz").mkdir(parents=True)
+    for name, text in {
+        "__init__": "",
+        "a": "from mini.b import f",
+        "b": "def f():\n    return 1",
+        "c": "",
+        "viz/__init__": "",
+        "viz/x": "X = 1",
+    }.items():
+        (package / f"{name}.py").write_text(text)
+    book = new_notebook(cells=[new_code_cell("from mini.a import f\nfrom mini.viz import x\nf()")])
+    notebook = tmp_path / "n.ipynb"
+    nbformat.write(book, notebook)
+
+    def key() -> str:
+        return code_fingerprint(notebook, package, leave_out=("viz",))
+
+    first = key()
+    (package / "b.py").write_text('"""Words."""\n\n\ndef f():\n    """More."""  # and more\n    return 1\n')
+    (package / "c.py").write_text("C = 2")
+    (package / "viz" / "x.py").write_text("X = 2")
+    assert key() == first
+    (package / "b.py").write_text("def f():\n    return 2")
+    assert key() != first
+
+
+def test_the_data_fingerprint_sees_a_changed_file(tmp_path):
+    prompts = tmp_path / "prompts.json"
+    prompts.write_text("{}")
+    parameters = {"dataset": "generated", "captions": str(prompts), "work_dir": str(tmp_path)}
+    before = data_fingerprint(parameters)
+    assert before == data_fingerprint(parameters | {"work_dir": "elsewhere"})
+    prompts.write_text("{ }")
+    assert before != data_fingerprint(parameters)
+
+
+def wait_for(condition, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.1)
+
+
+def processes_with(text: str) -> list[str]:
+    """Command lines of other processes that name ``text``."""
+    found = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    return [line for line in found if text in line]
