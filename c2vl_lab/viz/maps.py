@@ -196,7 +196,7 @@ def _category_traces(modality: str, table: pd.DataFrame) -> list[go.Scattergl]:
             mode="markers",
             marker=_marker(modality) | {"color": part["color"].iloc[0]},
             name=escape(str(value)),
-            legendgroup=f"value {value}",
+            legendgroup=escape(str(value)),
             showlegend=False,
             hovertext=part["text"].tolist(),
             hoverinfo="text",
@@ -243,7 +243,7 @@ def _category_keys(values: pd.Series) -> list[go.Scatter]:
             mode="markers",
             marker={"color": color, "size": 9},
             name=escape(name),
-            legendgroup=f"value {name}",
+            legendgroup=escape(name),
             hoverinfo="skip",
         )
         for name, color in _named_colors(values).items()

@@ -1,0 +1,175 @@
+"""Pictures: what the player shows, that text stays text, that figures are the same bytes twice."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import plotly.io
+import pytest
+
+from c2vl_lab.data.layouts import KINECT20, NTU25
+from c2vl_lab.data.store import Clip, write_store
+from c2vl_lab.errors import ConfigError, DataError
+from c2vl_lab.project import project_joint
+from c2vl_lab.viz import examples, figures, maps, player, theme
+
+EVIL = "<script>alert(1)</script> $x_1 <b>bold</b>"
+
+
+def make_clip(frames: int = 30, bodies: int = 1, layout=NTU25, name: str = "clip") -> Clip:
+    rng = np.random.default_rng(0)
+    pose = rng.normal(0, 0.3, (1, bodies, len(layout), 3)) + np.arange(bodies)[None, :, None, None]
+    xyz = (pose + rng.normal(0, 0.02, (frames, bodies, len(layout), 3))).astype(np.float32)
+    return Clip(name, xyz, np.ones((frames, bodies), bool), np.arange(10, 10 + frames), 0)
+
+
+@pytest.mark.parametrize(("bodies", "layout"), [(1, NTU25), (2, NTU25), (1, KINECT20)])
+def test_player_moves_every_body_and_keeps_axes_equal(bodies, layout):
+    clip = make_clip(30, bodies, layout)
+    figure = player.clip_player(clip, layout, speed=0.5)
+    assert len(figure.frames) == 30 and len(figure.frames[0].data) == 3 * bodies
+    assert [step.label for step in figure.layout.sliders[0].steps] == [str(i) for i in range(10, 40)]
+    drawn = np.concatenate([np.stack([t.x, t.y, t.z], 1) for t in figure.frames[5].data])
+    joints = clip.xyz[5].reshape(-1, 3)
+    assert all(np.isclose(drawn, joint).all(axis=1).any() for joint in joints)
+    scene = figure.layout.scene
+    scales = [getattr(scene.aspectratio, a) / np.ptp(getattr(scene, f"{a}axis").range) for a in "xyz"]
+    assert scales == pytest.approx([scales[0]] * 3)
+    assert scene.camera.up.y == 1
+    assert figure.layout.updatemenus[0].buttons[0].args[1]["frame"]["duration"] == pytest.approx(1000 / 30 / 0.5)
+
+
+def test_player_looks_from_the_front():
+    """A person with shoulders along x who faces -z (right hand towards +x) is looked at from -z."""
+    clip = make_clip()
+    clip.xyz[:, 0, NTU25.index("left_shoulder")] = (-0.2, 0, 0)
+    clip.xyz[:, 0, NTU25.index("right_shoulder")] = (0.2, 0, 0)
+    assert player.clip_player(clip, NTU25).layout.scene.camera.eye.z < -1
+
+
+def test_player_thins_long_clips_and_hides_bodies_that_were_not_tracked():
+    clip = make_clip(300, 2)
+    clip.present[:, 1] = False
+    figure = player.clip_player(clip, NTU25, most_frames=50)
+    assert len(figure.frames) == 50 and len(figure.frames[0].data) == 3
+    assert figure.layout.updatemenus[0].buttons[0].args[1]["frame"]["duration"] == pytest.approx(6 * 1000 / 30)
+    with pytest.raises(ConfigError, match="speed"):
+        player.clip_player(clip, NTU25, speed=0)
+
+
+def test_film_strip_shows_true_frame_numbers_and_says_generated():
+    with theme.style():
+        strip = player.film_strip(make_clip(name=EVIL), NTU25, frames=4, note=theme.origin_note(True))
+    texts = [t.get_text() for t in strip.axes[0].texts]
+    assert texts == ["10", "20", "29", "39"]
+    assert "generated clips" in strip.axes[0].get_title(loc="left")
+    strip.canvas.draw()  # a dollar sign in a clip's name is no formula
+
+
+@pytest.fixture
+def mapped():
+    """A joint map of 40 clips, 4 classes, with class prompts; clip 0 has no picture."""
+    rng = np.random.default_rng(0)
+    label = np.arange(40) % 4
+    center = 3 * rng.normal(size=(4, 8))
+    points = {m: center[label] + rng.normal(size=(40, 8)) for m in ("skeleton", "language", "vision")}
+    points["vision"][0] = np.nan
+    classes = [f"{EVIL} {k}" for k in range(4)]
+    clips = pd.DataFrame({"name": [f"c{i}" for i in range(40)], "class": [classes[k] for k in label]})
+    clips["sentence"] = EVIL
+    clips["speed"] = rng.uniform(size=40)
+    clips.attrs["classes"] = classes
+    return project_joint(points | {"class prompt": center}, "pca"), clips
+
+
+def test_map_shows_every_point_once_and_text_stays_text(mapped):
+    figure = maps.joint_map(*mapped, title=EVIL, note=theme.origin_note(True, True))
+    shown = sum(len(t.x) for t in figure.data if t.mode == "markers" and t.hovertext is not None)
+    assert shown == 40 + 40 + 39 + 4
+    texts = json.dumps([t.to_plotly_json() for t in figure.data if t.hovertext], default=str)
+    assert "<script>" not in texts and "&lt;script&gt;" in texts
+    assert all("<script>" not in (t.name or "") for t in figure.data) and "<script>" not in figure.layout.title.text
+    caption = figure.layout.annotations[0].text
+    assert "Trustworthiness" in caption.replace("<br>", " ") and "generated" in caption and "stand-in" in caption
+
+
+def test_map_links_are_those_of_one_clip(mapped):
+    projection, clips = mapped
+    lines = next(t for t in maps.joint_map(projection, clips).data if t.mode == "lines")
+    pairs = np.stack([lines.x, lines.y], 1).reshape(-1, 3, 2)
+    assert len(pairs) == 40 + 39 and np.isnan(pairs[:, 2]).all()
+    assert pairs[3, 0] == pytest.approx(projection.coordinates["skeleton"][3])
+    assert pairs[3, 1] == pytest.approx(projection.coordinates["language"][3])
+    assert not [t for t in maps.joint_map(projection, clips, link=False).data if t.mode == "lines"]
+
+
+def test_map_buttons_show_one_modality(mapped):
+    figure = maps.joint_map(*mapped)
+    button = next(b for b in figure.layout.updatemenus[0].buttons if b.label == "vision")
+    visible = [t for t, seen in zip(figure.data, button.args[0]["visible"], strict=True) if seen and t.hovertext]
+    assert sum(len(t.x) for t in visible) == 39
+
+
+def test_map_by_a_measure_and_its_refusals(mapped, tmp_path):
+    projection, clips = mapped
+    assert maps.joint_map(projection, clips, color_by="speed").layout.coloraxis.colorscale
+    maps.joint_map_static(projection, clips, color_by="speed").canvas.draw()
+    with pytest.raises(ConfigError, match="Did you mean 'class'"):
+        maps.joint_map(projection, clips, color_by="clas")
+    with pytest.raises(DataError, match="40 skeleton points"):
+        maps.joint_map(projection, clips[:-1])
+    names = [path.name for path in maps.save_map(projection, clips, tmp_path)]
+    assert names == ["joint_map.json", "joint_map.pdf", "joint_map.png"]
+
+
+def test_the_same_figure_is_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        with theme.style():
+            figure = figures.confusion_matrix([[3, 1], [0, 2]], ["up", EVIL], title="$")
+            figures.save_figure(figure, tmp_path / f"{name}.pdf")
+    for kind in ("pdf", "png"):
+        assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+    assert b"CreationDate" not in (tmp_path / "a.pdf").read_bytes()
+
+
+def test_figures_refuse_what_does_not_fit():
+    with pytest.raises(DataError, match="2 classes"):
+        figures.confusion_matrix(np.zeros((3, 3)), ["a", "b"])
+    with pytest.raises(DataError, match="epoch"):
+        figures.training_curves([{"loss": 1.0}])
+    with pytest.raises(DataError, match="square"):
+        figures.soft_targets(np.zeros((2, 3)), ["a", "b"])
+
+
+def test_training_curves_draw_the_mean_of_the_seeds():
+    runs = {f"seed {s}": [{"epoch": e, "loss": float(e + s), "alpha": 0.1 * e} for e in (1, 2, 3)] for s in (0, 2)}
+    axes = figures.training_curves(runs).axes
+    assert len(axes) == 2
+    assert list(axes[0].lines[-1].get_ydata()) == [2.0, 3.0, 4.0]
+
+
+def test_plotly_figures_survive_into_pages_unless_jupyter_shows_them(monkeypatch):
+    monkeypatch.setattr(plotly.io.renderers, "default", "json")
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    assert theme.setup() == "plotly_mimetype+notebook"
+    monkeypatch.setenv("JPY_SESSION_NAME", "here.ipynb")
+    assert theme.setup() == "plotly_mimetype"
+
+
+def test_colours_are_distinct_and_marks_too():
+    assert len(set(theme.class_colors(27))) == 27
+    assert len({m.symbol for m in theme.MARKS.values()}) == len({m.color for m in theme.MARKS.values()}) == 4
+
+
+def test_examples_are_saved_with_sentences_and_pictures(tmp_path):
+    clips = [make_clip(12, name=f"c/{k}") for k in range(3)]
+    clips = [Clip(c.name, c.xyz, c.present, c.frames, label=k) for k, c in enumerate(clips)]
+    store = write_store(tmp_path / "s", clips, dataset="toy", layout=NTU25, classes=["a", "b", "c"], generated=True)
+    picture = np.zeros((40, 30, 3), np.uint8)
+    path = examples.save_examples(tmp_path / "e", store, {"c/0": [EVIL]}, lambda name: [picture, picture], count=2)
+    found = json.loads(path.read_text())
+    assert [entry["class"] for entry in found] == ["a", "c"]
+    assert found[0]["sentences"] == [EVIL] and (tmp_path / "e" / found[0]["pictures"]).is_file()
+    assert (tmp_path / "e" / found[1]["strip"]).is_file()
