@@ -18,12 +18,13 @@ import numpy as np
 
 from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.data.store import SkeletonStore
-from c2vl_lab.prompts.kinematic_arms import arm_sentences, hands_sentence
+from c2vl_lab.prompts.kinematic_arms import arm_sentences
+from c2vl_lab.prompts.kinematic_hands import hands_sentence
 from c2vl_lab.prompts.kinematic_measures import bodies_of
 from c2vl_lab.prompts.kinematic_phases import phase_sentences, summary_sentence
 from c2vl_lab.prompts.kinematic_trunk import legs_sentence, locomotion_sentence, posture_sentence, trunk_sentence
 
-CAPTIONER_VERSION = "1"
+CAPTIONER_VERSION = "2"
 SENTENCES = 16
 
 

@@ -195,6 +195,12 @@ def hip_height(body: Body) -> np.ndarray:
     return -ankles / leg_length(body)
 
 
+def floor_height(body: Body, side: str) -> np.ndarray:
+    """(T,) height of a hand above the lower ankle, torso lengths."""
+    ankles = np.minimum(body.joints["left_ankle"][:, 1], body.joints["right_ankle"][:, 1])
+    return body.hand(side)[:, 1] - ankles
+
+
 def swings(values: np.ndarray, least: float) -> int:
     """Number of turning points of a signal, counting only moves of at least ``least``."""
     count, direction, extreme = 0, 0, values[0]

@@ -31,38 +31,51 @@ def sentence(*parts: str) -> str:
 
 def times(count: int) -> str:
     """How often, as a word."""
-    return (
-        ["not once", "once", "twice", "three times", "four times", "five times"][count] if count < 6 else "many times"
-    )
+    words = ("not once", "once", "twice", "three times", "four times", "five times")
+    return words[count] if count < len(words) else "many times"
 
 
-def level(height: float) -> str:
-    """Where a height above the hip centre lies on a standing body."""
-    return pick(
-        height,
-        (-1.15, -0.75, -0.3, 0.15, 0.5, 0.8, 1.08, 1.4, 1.75),
-        (
-            "down near the feet",
-            "at the knee",
-            "at the thigh",
-            "at the hip",
-            "at the belly",
-            "at the chest",
-            "at the shoulder",
-            "at the face",
-            "above the head",
-            "high above the head",
-        ),
+def low_level(height: float, leg: float) -> str:
+    """A height above the floor, in words that a standing body explains; ``leg`` is the leg's length."""
+    share = height / leg if height < leg else 1 + height - leg
+    words = (
+        "on the floor",
+        "below the knee",
+        "at knee height",
+        "at thigh height",
+        "at hip height",
+        "at waist height",
+        "at chest height",
+        "at shoulder height",
+        "at head height",
+        "above the head",
+        "high above the head",
     )
+    return pick(share, (0.15, 0.42, 0.6, 0.82, 1.0, 1.3, 1.65, 2.05, 2.4, 2.8), words)
+
+
+def level(above_hips: float, above_floor: float, leg: float) -> str:
+    """Where a hand is: against the floor while it hangs low, against the own trunk while it is up."""
+    if above_floor < 0.85 * leg or above_hips < 0:
+        return low_level(above_floor, leg)
+    words = (
+        "at hip height",
+        "at belly height",
+        "at chest height",
+        "at shoulder height",
+        "at face height",
+        "above the head",
+        "high above the head",
+    )
+    return pick(above_hips, (0.2, 0.5, 0.8, 1.08, 1.4, 1.75), words)
 
 
 def place(outward: float, front: float, side: str) -> str:
     """Where a hand is around the trunk: ``outward`` from the mid line and to the ``front``, in torso lengths."""
-    other = "left" if side == "right" else "right"
     if front < -0.25:
         return "behind the body"
     if outward < -0.15:
-        return f"across the body on the {other}"
+        return f"across the body on the {'left' if side == 'right' else 'right'}"
     if outward > 0.95:
         return f"stretched out to the {side}"
     if front > 0.95:
@@ -80,8 +93,24 @@ def direction(move: np.ndarray) -> str:
     size = np.abs(move)
     main = [axis for axis in np.argsort(-size, kind="stable") if size[axis] >= 0.5 * size.max()][:2]
     main.sort(key=lambda axis: (1, 0, 2)[axis])
-    words = [names[axis][int(move[axis] > 0)] for axis in main]
-    return " and ".join(words)
+    return " and ".join(names[axis][int(move[axis] > 0)] for axis in main)
+
+
+def line(move: np.ndarray) -> str:
+    """The main axis of a (3,) move to and fro."""
+    return ("sideways", "up and down", "forward and back")[int(np.argmax(np.abs(move)))]
+
+
+def legs_word(height: float) -> str:
+    """What the legs do, from the hips' height in leg lengths."""
+    words = ("crouches low", "sits or squats", "is half down", "bends the knees a little", "stands")
+    return pick(height, (0.45, 0.62, 0.78, 0.88), words)
+
+
+def lean_word(lean: float) -> str:
+    """What the trunk does, from its lean to the front."""
+    words = ("leans back", "is upright", "leans forward", "bends forward", "bends down deep")
+    return pick(lean, (-10, 20, 45, 70), words)
 
 
 def elbow(angle: float) -> str:
@@ -96,6 +125,5 @@ def pace(speed: float) -> str:
 
 def moment(share: float) -> str:
     """When in the clip, 0 to 1."""
-    return pick(
-        share, (0.25, 0.45, 0.55, 0.75), ("early", "before the middle", "in the middle", "after the middle", "late")
-    )
+    words = ("early", "before the middle", "in the middle", "after the middle", "late")
+    return pick(share, (0.25, 0.45, 0.55, 0.75), words)
