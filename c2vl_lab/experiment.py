@@ -22,142 +22,20 @@ from c2vl_lab.concepts import (
     text_features,
 )
 from c2vl_lab.config import to_dict
-from c2vl_lab.data.augment import AugmentConfig
 from c2vl_lab.data.datasets import open_dataset
 from c2vl_lab.data.protocols import Split, make_split
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.data.transforms import PrepareConfig, prepare
-from c2vl_lab.errors import ConfigError, MissingError, choose
+from c2vl_lab.errors import MissingError
 from c2vl_lab.learners import Learner
-from c2vl_lab.objective import ObjectiveConfig
-from c2vl_lab.pretrain import FitConfig, TrainingSet, build_learner, fit, pick_device
+from c2vl_lab.pretrain import TrainingSet, build_learner, fit, pick_device
 from c2vl_lab.prompts.kinematic import CAPTIONER_VERSION, caption_store
 from c2vl_lab.prompts.pictures import open_pictures
 from c2vl_lab.prompts.store import load_prompts, prompts_for, save_prompts
+from c2vl_lab.run_config import ARMS, TRAINED, RunConfig
 from c2vl_lab.teachers import Teacher, load_teacher
 
 Progress = Callable[[str], None] | None
-
-ARMS = {
-    "coordinates": "view-normalised coordinates, nothing learned",
-    "prompts": "the prompts alone: pooled teacher features, no skeleton",
-    "untrained": "the encoder with random weights",
-    "skeletonclr": "SkeletonCLR-style: two augmented views, no text",
-    "hard": "CLIP-style hard contrast with the prompts (alpha = 0)",
-    "full": "C2VL: hard, intra-modal and inter-modal targets, progressive",
-    "supervised": "supervised encoder of the same size, the upper bound",
-}
-TRAINED = {"skeletonclr": "skeletonclr", "hard": "c2vl", "full": "c2vl", "supervised": "supervised"}
-MODALITIES = {"language": ("language",), "vision": ("vision",), "language+vision": ("vision", "language")}
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """Every setting of a run, flat, each one a parameter of notebook 06_benchmark.
-
-    Attributes:
-        dataset: a data set's name or the path of a store folder.
-        data_dir: folder of the published files.
-        protocol: split; "<protocol>-val<k>" stays inside the training part.
-        work_dir: stores, caches and runs live here.
-        arm: one of :data:`ARMS`.
-        modalities: "language", "vision" or "language+vision".
-        seed: weights, order, augmentation and probe folds.
-        encoder, width, stream: see :class:`~c2vl_lab.pretrain.FitConfig`.
-        frames: frames that the encoder sees.
-        epochs, batch_size, lr, weight_decay, momentum: training.
-        crop, turn, tilt, size: augmentation, see :class:`~c2vl_lab.data.augment.AugmentConfig`.
-        teacher: "offline", "open_clip:MODEL:TAG" or "features:PATH".
-        captions: "kinematic" or the path of a prompts file {clip name: [sentence, ...]}.
-        pictures: "", "depth", "rendered" or "folder:PATH"; wanted where vision takes part.
-        pictures_per_clip: pictures spread over a clip.
-        pooling, components: see :class:`~c2vl_lab.concepts.ConceptConfig`.
-        alpha_max, gamma, schedule, effective_targets, skeleton_tau, vision_language_pair: the objective; arm "hard"
-            sets alpha_max to 0.
-        checkpoint_every: epochs between checkpoints.
-        device: "auto", "cpu" or "cuda".
-    """
-
-    dataset: str = "generated"
-    data_dir: str = ""
-    protocol: str = "xsub"
-    work_dir: str = "work"
-    arm: str = "full"
-    modalities: str = "language"
-    seed: int = 0
-    encoder: str = "temporal"
-    width: int = 0
-    stream: str = "joint"
-    frames: int = 32
-    epochs: int = 60
-    batch_size: int = 128
-    lr: float = 2e-3
-    weight_decay: float = 1e-3
-    momentum: float = 0.99
-    crop: float = 0.5
-    turn: float = 60.0
-    tilt: float = 10.0
-    size: float = 0.2
-    teacher: str = "offline"
-    captions: str = "kinematic"
-    pictures: str = ""
-    pictures_per_clip: int = 4
-    pooling: str = "ordered"
-    components: int = 256
-    alpha_max: float = 0.5
-    gamma: float = 0.5
-    schedule: str = "progressive"
-    effective_targets: float = 3.0
-    skeleton_tau: float = 0.1
-    vision_language_pair: bool = True
-    checkpoint_every: int = 10
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        choose(self.arm, ARMS, "arm")
-        choose(self.modalities, MODALITIES, "choice of modalities")
-        if self.uses_concepts and "vision" in MODALITIES[self.modalities] and not self.pictures:
-            raise ConfigError(f"modalities='{self.modalities}' wants pictures: depth, rendered or folder:PATH.")
-
-    @property
-    def uses_concepts(self) -> bool:
-        """Whether the arm looks at the concept space."""
-        return self.arm in ("prompts", "hard", "full")
-
-    @property
-    def modality_names(self) -> tuple[str, ...]:
-        """The modalities that take part."""
-        return MODALITIES[self.modalities]
-
-    def fit_config(self) -> FitConfig:
-        """The training settings of this arm.
-
-        Raises:
-            ConfigError: the arm is not trained.
-        """
-        if self.arm not in TRAINED:
-            raise ConfigError(f"Arm '{self.arm}' is not trained. Trained arms: {', '.join(TRAINED)}.")
-        shared = {name: getattr(self, name) for name in FIT_FIELDS}
-        objective = ObjectiveConfig(
-            alpha_max=0.0 if self.arm == "hard" else self.alpha_max,
-            gamma=self.gamma,
-            schedule=self.schedule,
-            effective_targets=self.effective_targets,
-            skeleton_tau=self.skeleton_tau,
-            vision_language_pair=self.vision_language_pair,
-        )
-        return FitConfig(
-            method=TRAINED[self.arm],
-            objective=objective,
-            augment=AugmentConfig(self.crop, self.turn, self.tilt, self.size),
-            **shared,
-        )
-
-
-FIT_FIELDS = (
-    *("encoder", "width", "stream", "frames", "epochs", "batch_size", "lr", "weight_decay", "momentum", "seed"),
-    "checkpoint_every",
-)
 
 
 @dataclass

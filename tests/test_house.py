@@ -17,7 +17,7 @@ FLOORS = [
     {"data", "baselines", "project", "logs"},
     {"models", "prompts", "viz"},
     {"embed", "concepts", "bench", "learners", "checkpoints"},
-    {"pretrain", "evaluate", "experiment", "explorer"},
+    {"pretrain", "run_config", "experiment", "evaluate"},
     {"cli"},
 ]
 HEAVY = ("torch", "numpy", "umap", "open_clip", "plotly", "pandas", "matplotlib", "sklearn", "papermill")
