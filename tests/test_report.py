@@ -94,6 +94,13 @@ def test_one_seed_has_no_spread(tmp_path):
     assert np.isnan(aggregate(results_frame(find_runs(tmp_path)))["std"]).all()
 
 
+def test_the_same_seed_twice_counts_once(tmp_path):
+    for name in ("a", "b"):
+        write_run(tmp_path / name, "full", 0, 4)
+    assert set(aggregate(results_frame(find_runs(tmp_path)))["n"]) == {1}
+    assert sections(find_runs(tmp_path))[0].rows[0].cells[0].text == "90.0"
+
+
 def test_arms_of_one_name_are_kept_apart_by_what_differs(tmp_path):
     for k, epochs in enumerate((3, 3, 9)):
         write_run(tmp_path / str(k), "full", k, 4, config={"epochs": epochs})

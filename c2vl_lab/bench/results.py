@@ -89,12 +89,14 @@ def find_runs(runs_dir: str | Path) -> list[Run]:
 def results_frame(runs: list[Run]) -> pd.DataFrame:
     """One row for every complete run: label, arm, group, seed, settings that matter, and the metrics (0 to 1).
 
-    Columns ``label`` and ``arm`` name the arm, ``key`` is the same for runs that differ in their seed alone.
+    Columns ``label`` and ``arm`` name the arm, ``key`` is the same for runs that differ in their seed alone. Two runs
+    that differ in nothing, seed included, are one: the later stays, or it would count twice. The index is the run's
+    place among the complete ones.
     """
     complete = [run for run in runs if run.status == "complete"]
     rows = [_row(run) for run in complete]
     frame = pd.DataFrame(rows)
-    return frame if frame.empty else _distinct_labels(frame, complete)
+    return frame if frame.empty else _distinct_labels(frame, complete).drop_duplicates(["key", "seed"], keep="last")
 
 
 def aggregate(frame: pd.DataFrame) -> pd.DataFrame:

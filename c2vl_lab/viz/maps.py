@@ -183,7 +183,7 @@ def _hover(modality: str, row: dict[Any, Any]) -> str:
     if "class" in row:
         parts.append(escape(str(row["class"])))
     if isinstance(row.get("sentence"), str):
-        parts += [escape(line) for line in textwrap.wrap(row["sentence"], 60)]
+        parts += [escape(line) for line in textwrap.wrap(row["sentence"], 60, max_lines=4, placeholder=" …")]
     return "<br>".join(parts)
 
 
