@@ -135,6 +135,7 @@ def run_notebook(
             stdout_file=_Lines(tell),
             stderr_file=_Lines(tell),
             tell=tell,
+            coalesce_streams=True,  # of lines that replace one another the page keeps the last
             extra_arguments=["--log-level=ERROR"],  # it warns of TCP on every start; the connection is signed and local
         )
     except PapermillExecutionError as error:
