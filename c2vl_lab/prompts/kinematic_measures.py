@@ -90,11 +90,11 @@ def bodies_of(xyz: np.ndarray, present: np.ndarray, layout: JointLayout) -> list
 
 
 def _motion(track: np.ndarray) -> float:
-    return float(np.abs(track - np.median(track, axis=0)).mean())
+    return float(np.linalg.norm(track - track.mean(axis=0), axis=-1).mean())
 
 
 def _filled(track: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """(T, V, 3) with untracked frames interpolated over time, then smoothed."""
+    """(T, V, 3) with untracked frames interpolated over time."""
     if not seen.all():
         known = np.flatnonzero(seen)
         after = np.clip(np.searchsorted(known, np.arange(len(track))), 0, len(known) - 1)
@@ -103,14 +103,31 @@ def _filled(track: np.ndarray, seen: np.ndarray) -> np.ndarray:
         span = np.maximum(right - left, 1)
         share = np.clip((np.arange(len(track)) - left) / span, 0, 1)[:, None, None]
         track = track[left] * (1 - share) + track[right] * share
-    if len(track) >= 3:
-        track = median_filter(track, size=(3, 1, 1), mode="nearest")
-        track = gaussian_filter1d(track, 1.2, axis=0, mode="nearest")
     return track
 
 
+def _smoothed(track: np.ndarray, layout: JointLayout) -> tuple[np.ndarray, np.ndarray]:
+    """The track without spikes and jitter, and the (3, 3) rotation whose transpose it was turned by.
+
+    A median of coordinates depends on the axes, so the person's mean shoulder and hip line is turned onto x first:
+    then the result is the same whatever the camera's place.
+    """
+    line = sum(track[:, layout.index(f"right_{j}")] - track[:, layout.index(f"left_{j}")] for j in ("shoulder", "hip"))
+    level = np.asarray(line)[:, [0, 2]]
+    mean = (level / np.maximum(np.linalg.norm(level, axis=1, keepdims=True), 1e-9)).mean(axis=0)
+    size = float(np.linalg.norm(mean))
+    x, z = mean / size if size > 1e-6 else (1.0, 0.0)
+    turned = np.array([[x, 0.0, z], [0.0, 1.0, 0.0], [-z, 0.0, x]])
+    track = track @ turned.T
+    if len(track) >= 3:
+        track = median_filter(track, size=(3, 1, 1), mode="nearest")
+        track = gaussian_filter1d(track, 1.2, axis=0, mode="nearest")
+    return track, turned
+
+
 def _body(track: np.ndarray, layout: JointLayout) -> Body:
-    """Bring one smoothed track (T, V, 3) into the person's own frame."""
+    """Smooth one track (T, V, 3) and bring it into the person's own frame."""
+    track, turned = _smoothed(track, layout)
     at = {name: track[:, layout.index(name)] for name in _NEEDED}
     scale = float(np.median(np.linalg.norm(at["spine_shoulder"] - at["spine_base"], axis=1)))
     scale = max(scale, 1e-3)
@@ -128,7 +145,7 @@ def _body(track: np.ndarray, layout: JointLayout) -> Body:
         joints[name] = np.stack([(offset * right).sum(1), offset[:, 1], (offset * front).sum(1)], axis=1)
     axes = np.stack([right[0], np.array([0.0, 1.0, 0.0]), front[0]])
     path = (hips - hips[0]) / scale @ axes.T
-    return Body(joints, path, np.degrees(angle - angle[0]), hips[0], axes, scale)
+    return Body(joints, path, np.degrees(angle - angle[0]), hips[0] @ turned, axes @ turned, scale)
 
 
 def quantile(values: np.ndarray, share: float) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from c2vl_lab.prompts.kinematic_measures import (
@@ -38,7 +40,7 @@ def locomotion_sentence(body: Body) -> str:
     """When the person walks, how far and which way, and turning."""
     floor = body.path[:, [0, 2]]
     marks = np.linspace(0, len(body) - 1, 5).astype(int)
-    walks = [float(np.linalg.norm(floor[b] - floor[a])) > 0.4 for a, b in zip(marks[:-1], marks[1:], strict=True)]
+    walks = [float(np.linalg.norm(floor[b] - floor[a])) > 0.4 for a, b in pairwise(marks)]
     how = "stands on one spot"
     if all(walks):
         how = "walks all the time"

@@ -115,7 +115,7 @@ def lean_word(lean: float) -> str:
 
 def elbow(angle: float) -> str:
     """How far an elbow is bent."""
-    return pick(angle, (75, 110, 145), ("sharply bent", "bent at a right angle", "slightly bent", "stretched"))
+    return pick(angle, (75, 110, 145), ("sharply bent", "half bent", "slightly bent", "stretched"))
 
 
 def pace(speed: float) -> str:

@@ -87,12 +87,14 @@ def check_prompts(prompts: Any, where: str) -> None:
     for name, sentences in prompts.items():
         if not isinstance(sentences, list) or not sentences:
             raise DataError(
-                f"{where}, clip '{name}': wanted a list of sentences, found {_short(sentences)}. Repair or leave out the clip."
+                f"{where}, clip '{name}': wanted a list of sentences, found {_short(sentences)}. "
+                "Repair or leave out the clip."
             )
         for place, sentence in enumerate(sentences, 1):
             if not isinstance(sentence, str) or not sentence.strip():
                 raise DataError(
-                    f"{where}, clip '{name}': sentence {place} must be text that is not empty, found {_short(sentence)}."
+                    f"{where}, clip '{name}': sentence {place} must be text that is not empty, "
+                    f"found {_short(sentence)}."
                 )
     _equal_counts(prompts, where)
 
