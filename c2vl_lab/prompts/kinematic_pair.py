@@ -40,13 +40,11 @@ def pair_summary(body: Body, other: Body) -> str:
         for value in (float(at_start(gap)), quantile(gap, 0.05), float(at_end(gap)))
     )
     text = f"the two people start {begin}, are {near} at the nearest and end {end}"
-    touch = _touch(body, other) or _touch(other, body).replace("first", "FIRST").replace("second", "first").replace(
-        "FIRST", "second"
-    )
+    touch = _touch(body, other, "first", "second") or _touch(other, body, "second", "first")
     return f"{text}, {touch}" if touch else text
 
 
-def _touch(giver: Body, taker: Body) -> str:
+def _touch(giver: Body, taker: Body, one: str, two: str) -> str:
     """The nearest meeting of a hand or foot of one with the other's body, in words; empty when there is none."""
     parts = {"hand": ("left_hand", "right_hand"), "head": ("head",), "trunk": ("spine_shoulder", "spine_base")}
     best, text = 0.25, ""
@@ -58,5 +56,5 @@ def _touch(giver: Body, taker: Body) -> str:
                 for target in joints:
                     gap = quantile(np.linalg.norm(tip - in_room(taker, taker.world(target)), axis=1), 0.05)
                     if gap < best:
-                        best, text = gap, f"the first person's {side} {limb} touches the second person's {name}"
+                        best, text = gap, f"the {one} person's {side} {limb} touches the {two} person's {name}"
     return text
