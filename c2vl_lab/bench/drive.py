@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from c2vl_lab.artifacts import write_json
 from c2vl_lab.bench.fingerprints import code_fingerprint, data_fingerprint
 from c2vl_lab.bench.notebooks import check_parameters, find_notebook, notebook_parameters
-from c2vl_lab.bench.runner import Outcome, clock, run_jobs, this_machine
+from c2vl_lab.bench.runner import Outcome, Tally, clock, run_jobs, this_machine
 from c2vl_lab.bench.runs import Job, is_complete
 from c2vl_lab.bench.suite import RunSpec, Suite, expand, preset_name, run_key
 from c2vl_lab.errors import ConfigError
@@ -148,18 +149,17 @@ def run_plan(plan: Plan, say: Say) -> list[Outcome]:
     machine = this_machine(plan.options.workers)
     on = f"GPU {', '.join(machine.gpus)}" if machine.gpus else f"CPU, {machine.threads} threads each"
     say(f"{plan.suite.title}, preset {plan.preset}: {len(plan.runs)} runs, {machine.workers} at once, {on}")
-    alone = this_machine(1)
-    outcomes = [outcome for job in plan.before for outcome in run_jobs([job], alone, say)]
-    outcomes += run_jobs(plan.runs, machine, say)
+    alone, tally = this_machine(1), Tally(len(plan.before) + len(plan.runs) + len(plan.after))
+    outcomes = [outcome for job in plan.before for outcome in run_jobs([job], alone, say, tally)]
+    outcomes += run_jobs(plan.runs, machine, say, tally)
     _write_list(plan, outcomes)
     for job in plan.after:
         _forget(job)
-        outcomes += run_jobs([job], alone, say)
+        outcomes += run_jobs([job], alone, say, tally)
     for outcome in outcomes:
         if outcome.status == "failed":
             say(f"FAILED: {outcome.job.id}: {outcome.error} See {outcome.job.executed}")
-    total = sum(outcome.seconds for outcome in outcomes)
-    say(f"{_count(outcomes)}; {clock(total)} of run time. Runs: {plan.folder}")
+    say(f"{_count(outcomes)} in {clock(time.monotonic() - tally.begun)}. Runs: {plan.folder}")
     return outcomes
 
 

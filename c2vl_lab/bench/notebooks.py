@@ -136,7 +136,7 @@ def run_notebook(
             stderr_file=_Lines(tell),
             tell=tell,
             coalesce_streams=True,  # of lines that replace one another the page keeps the last
-            extra_arguments=["--log-level=ERROR"],  # it warns of TCP on every start; the connection is signed and local
+            extra_arguments=["--log-level=CRITICAL"],  # at every start it warns of TCP, which is signed and local here
         )
     except PapermillExecutionError as error:
         reason = executed_error(output) or f"{error.ename}: {error.evalue}"

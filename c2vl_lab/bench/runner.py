@@ -16,7 +16,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 from c2vl_lab.bench.runs import Job, begin, failure, is_complete, take_lock
@@ -49,6 +49,15 @@ class Machine:
     workers: int
     threads: int
     gpus: tuple[str, ...] = ()
+
+
+@dataclass
+class Tally:
+    """How far a whole command is, over several calls of :func:`run_jobs`."""
+
+    total: int
+    done: int = 0
+    begun: float = field(default_factory=time.monotonic)
 
 
 def this_machine(workers: int = 0) -> Machine:
@@ -104,7 +113,9 @@ class _Running:
             os.killpg(self.process.pid, number)
 
 
-def run_jobs(jobs: list[Job], machine: Machine, say: Callable[[str], None]) -> list[Outcome]:
+def run_jobs(
+    jobs: list[Job], machine: Machine, say: Callable[[str], None], tally: Tally | None = None
+) -> list[Outcome]:
     """Execute jobs in a bounded pool of processes; complete ones are skipped, failed ones do not stop the rest.
 
     A job that another caller is executing is left to it and looked at again when it has ended. When this function is
@@ -114,11 +125,12 @@ def run_jobs(jobs: list[Job], machine: Machine, say: Callable[[str], None]) -> l
         jobs: what to execute, in order.
         machine: how many at once.
         say: gets a line whenever a job begins or ends, and at least every ten seconds.
+        tally: counts jobs and time where these are some of more.
 
     Returns:
         One outcome a job, in the order of ``jobs``.
     """
-    pool = _Pool(jobs, machine, say)
+    pool = _Pool(jobs, machine, say, tally or Tally(len(jobs)))
     try:
         while pool.waiting or pool.running:
             pool.start()
@@ -133,17 +145,17 @@ def run_jobs(jobs: list[Job], machine: Machine, say: Callable[[str], None]) -> l
 class _Pool:
     """The state of one ``run_jobs`` call."""
 
-    def __init__(self, jobs: list[Job], machine: Machine, say: Callable[[str], None]):
-        self.machine, self.tell = machine, say
-        self.waiting, self.total = deque(jobs), len(jobs)
+    def __init__(self, jobs: list[Job], machine: Machine, say: Callable[[str], None], tally: Tally):
+        self.machine, self.tell, self.tally = machine, say, tally
+        self.waiting = deque(jobs)
         self.running: list[_Running] = []
         self.elsewhere: set[str] = set()
         self.outcomes: dict[str, Outcome] = {}
-        self.begun = self.spoke = time.monotonic()
+        self.spoke = time.monotonic()
 
     def say(self, line: str) -> None:
         self.spoke = time.monotonic()
-        self.tell(f"[{len(self.outcomes)}/{self.total}, {clock(self.spoke - self.begun)}] {line}")
+        self.tell(f"[{self.tally.done}/{self.tally.total}, {clock(self.spoke - self.tally.begun)}] {line}")
 
     def start(self) -> None:
         """Fill the free places; a job that another caller holds goes to the end of the queue."""
@@ -188,6 +200,7 @@ class _Pool:
 
     def _end(self, outcome: Outcome, line: str) -> None:
         self.outcomes[outcome.job.id] = outcome
+        self.tally.done += 1
         self.say(line)
 
     def heartbeat(self) -> None:

@@ -1,0 +1,98 @@
+"""Every notebook runs from top to bottom, in the order of its number, through the same function as a suite's runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from c2vl_lab.bench.notebooks import NotebookError, is_finished, run_notebook
+from c2vl_lab.bench.runs import Job, begin
+from c2vl_lab.data.datasets import open_dataset
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def common(work) -> dict:
+    """A small generated store by its path, as somebody's own recordings would be given."""
+    store = open_dataset("generated", work_dir=work, performers=2, frames_max=50)
+    return {"dataset": str(store.path), "work_dir": str(work)}
+
+
+def run(work: Path, name: str, **parameters) -> list[dict]:
+    """Execute a notebook; the cells of its executed copy."""
+    output = work / "executed" / f"{name}.ipynb"
+    run_notebook(name, parameters, output)
+    assert is_finished(output)
+    return json.loads(output.read_text())["cells"]
+
+
+def kinds(cells: list[dict]) -> set[str]:
+    """The kinds of output that a notebook shows."""
+    return {kind for cell in cells for out in cell.get("outputs", []) for kind in out.get("data", {})}
+
+
+def test_01_data(work, common):
+    shown = kinds(run(work, "01_data", **common))
+    assert {"application/vnd.plotly.v1+json", "image/png", "text/html"} <= shown
+
+
+def test_02_prompts(work, common):
+    cells = run(work, "02_prompts", **common, pictures="rendered", pictures_per_clip=2, batch_size=16)
+    assert "image/png" in kinds(cells)
+    assert list((work / "prompts").glob("*.json")), "prompts are written in the published form"
+
+
+def test_03_pretrain_then_04_and_05(work, common):
+    run_dir = str(work / "runs" / "single")
+    cells = run(work, "03_pretrain", **common, run_dir=run_dir, epochs=2, batch_size=16)
+    assert "image/png" in kinds(cells) and (work / "runs" / "single" / "checkpoint.safetensors").is_file()
+    run(work, "04_evaluate", run_dir=run_dir, work_dir=str(work))
+    results = json.loads((work / "runs" / "single" / "results.json").read_text())
+    assert results["generated"] and results["stand_in_teacher"] and 0 <= results["metrics"]["linear"] <= 1
+    figures = work / "figures"
+    cells = run(
+        work, "05_concept_space", run_dir=run_dir, work_dir=str(work), projection="pca", figures_dir=str(figures)
+    )
+    assert {"application/vnd.plotly.v1+json", "image/png"} <= kinds(cells)
+    assert (figures / "joint_map.json").is_file() and (figures / "examples.json").is_file()
+
+
+@pytest.mark.parametrize("arm", ["coordinates", "full"])
+def test_06_benchmark(work, common, arm):
+    folder = work / "suite" / arm
+    parameters = {**common, "arm": arm, "epochs": 1, "batch_size": 16, "run_dir": str(folder)}
+    job = Job(arm, arm, Path("06_benchmark.ipynb"), parameters, folder, "results.json")
+    begin(job)
+    run_notebook("06_benchmark", parameters, job.executed)
+    assert is_finished(job.executed) and (folder / "predictions.parquet").is_file()
+
+
+def test_07_report(work):
+    run(
+        work,
+        "07_report",
+        results_dir=str(work / "suite"),
+        report_dir=str(work / "report"),
+        title="Tiny",
+        command="make",
+    )
+    page = (work / "report" / "index.html").read_text()
+    assert "Tiny" in page and "generated" in page
+
+
+def test_00_tour(work):
+    cells = run(work, "00_tour", work_dir=str(work), run_dir=str(work / "runs" / "tour"), epochs=1)
+    assert {"application/vnd.plotly.v1+json", "image/png", "text/html"} <= kinds(cells)
+
+
+def test_a_run_that_is_not_there_is_one_sentence(work):
+    with pytest.raises(NotebookError, match="notebook 03_pretrain makes one"):
+        run(work, "04_evaluate", run_dir=str(work / "nowhere"), work_dir=str(work))
