@@ -199,7 +199,7 @@ def _epoch(
         if not torch.isfinite(loss):
             some = ", ".join(names[i] for i in rows[:8].tolist())
             raise C2VLError(
-                f"The loss became {float(loss.detach())} in epoch {epoch}, batch {index + 1}, which begins with clips {some}. "
+                f"The loss became {float(loss.detach())} in epoch {epoch}, batch {index + 1} (clips {some}, ...). "
                 "The last checkpoint is kept; lower the learning rate or look at these clips."
             )
         optimizer.zero_grad(set_to_none=True)

@@ -37,7 +37,7 @@ class RunConfig:
         encoder, width, stream: see :class:`~c2vl_lab.pretrain.FitConfig`.
         frames: frames that the encoder sees.
         epochs, batch_size, lr, weight_decay, momentum: training.
-        crop, turn, tilt, size: augmentation, see :class:`~c2vl_lab.data.augment.AugmentConfig`.
+        crop, turn, tilt, size, noise: augmentation, see :class:`~c2vl_lab.data.augment.AugmentConfig`.
         teacher: "offline", "open_clip:MODEL:TAG" or "features:PATH".
         captions: "kinematic" or the path of a prompts file {clip name: [sentence, ...]}.
         pictures: "", "depth", "rendered" or "folder:PATH"; wanted where vision takes part.
@@ -69,6 +69,7 @@ class RunConfig:
     turn: float = 60.0
     tilt: float = 10.0
     size: float = 0.2
+    noise: float = 0.05
     teacher: str = "offline"
     captions: str = "kinematic"
     pictures: str = ""
@@ -120,7 +121,7 @@ class RunConfig:
         return FitConfig(
             method=TRAINED[self.arm],
             objective=objective,
-            augment=AugmentConfig(self.crop, self.turn, self.tilt, self.size),
+            augment=AugmentConfig(self.crop, self.turn, self.tilt, self.size, self.noise),
             **shared,
         )
 

@@ -82,7 +82,7 @@ def test_resample_keeps_the_ends_and_takes_one_frame():
 
 def test_augmentation_keeps_the_body_whole():
     clips = torch.from_numpy(np.stack([standing(KINECT20, frames=64, seed=s) for s in range(6)]))
-    config = AugmentConfig(crop=1.0, size=0.2)
+    config = AugmentConfig(crop=1.0, size=0.2, noise=0.0)
     view = augment(clips, config, 64, torch.Generator().manual_seed(1))
     bones = torch.tensor(KINECT20.bones)
 
@@ -108,9 +108,19 @@ def test_zero_bodies_stay_zero_under_augmentation():
     assert not augment(clips, AugmentConfig(), 32, torch.Generator().manual_seed(0))[:, :, 1].any()
 
 
+def test_sensor_noise_is_slow_and_as_strong_as_it_says():
+    clips = torch.ones(200, 64, 1, 20, 3)
+    view = augment(clips, AugmentConfig(1.0, 0, 0, 0, noise=0.05), 64, torch.Generator().manual_seed(0)) - 1
+    offset = view.mean(dim=1)
+    assert 0.05 < float(offset.std()) < 0.075  # the lasting offset, and what is left of the drift's mean
+    assert float(view.diff(dim=1).abs().mean()) < 0.01  # no flicker from frame to frame
+
+
 def test_crops_cover_what_they_say():
     clips = torch.arange(64.0).view(1, 64, 1, 1, 1).expand(500, 64, 1, 20, 3)
-    view = augment(clips.contiguous(), AugmentConfig(0.5, 0, 0, 0), 32, torch.Generator().manual_seed(0))[:, :, 0, 0, 0]
+    view = augment(clips.contiguous(), AugmentConfig(0.5, 0, 0, 0, 0), 32, torch.Generator().manual_seed(0))[
+        :, :, 0, 0, 0
+    ]
     share = (view[:, -1] - view[:, 0]) / 63
     assert 0.5 <= share.min() < 0.55 and 0.95 < share.max() <= 1
     assert view.min() < 1 and view.max() > 62

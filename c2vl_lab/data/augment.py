@@ -1,4 +1,4 @@
-"""Augmentation that keeps the body whole, batched on the device: time crop, turn, tilt, size.
+"""Augmentation that keeps the body whole, batched on the device: time crop, turn, tilt, size, sensor noise.
 
 Draws come from one generator, so that a batch depends on (seed, epoch, step) alone.
 """
@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from c2vl_lab.errors import ConfigError
@@ -23,12 +24,15 @@ class AugmentConfig:
         turn: largest rotation about the vertical, degrees.
         tilt: largest rotation about the two horizontal axes, degrees.
         size: largest relative change of size.
+        noise: standard deviation, in torso lengths, of each of the two parts of the sensor noise: an offset that a
+            joint keeps through the clip (another camera guesses it elsewhere) and a slow drift. About 2 cm.
     """
 
     crop: float = 0.5
     turn: float = 60.0
     tilt: float = 10.0
     size: float = 0.2
+    noise: float = 0.05
 
     def __post_init__(self) -> None:
         if not 0 < self.crop <= 1:
@@ -60,7 +64,20 @@ def augment(clips: Tensor, config: AugmentConfig, frames: int, generator: torch.
     rotation = rotations(uniform(-turn, turn), uniform(-tilt, tilt), uniform(-tilt, tilt))
     rotation = rotation * uniform(1 - config.size, 1 + config.size)[:, None, None]
     view = frames_at(clips, positions)
-    return torch.einsum("ntmvc,ndc->ntmvd", view, rotation)
+    view = torch.einsum("ntmvc,ndc->ntmvd", view, rotation)
+    return view if config.noise == 0 else view + sensor_noise(view, config.noise, generator)
+
+
+def sensor_noise(view: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """A joint's lasting offset plus a slow drift between 6 random values; (N, T, M, V, 3); zero bodies get none."""
+    count, frames, *rest = view.shape
+
+    def normal(*shape: int) -> Tensor:
+        return strength * torch.randn(*shape, generator=generator, device=view.device, dtype=view.dtype)
+
+    drift = F.interpolate(normal(count, math.prod(rest), 6), size=frames, mode="linear", align_corners=True)
+    noise = normal(count, 1, *rest) + drift.transpose(1, 2).reshape(view.shape)
+    return noise * (view != 0).any(dim=(1, 3, 4), keepdim=True)
 
 
 def frames_at(clips: Tensor, positions: Tensor) -> Tensor:
