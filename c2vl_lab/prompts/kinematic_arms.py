@@ -25,7 +25,6 @@ from c2vl_lab.prompts.kinematic_words import (
     level,
     line,
     low_level,
-    moment,
     pace,
     pick,
     place,
@@ -97,16 +96,14 @@ def _rhythm(body: Body, side: str) -> str:
     hand, span = body.hand(side), hand_span(body, side)
     angle = bend(body, f"{side}_shoulder", f"{side}_elbow", f"{side}_wrist")
     tight, wide = elbow(quantile(angle, 0.1)), elbow(quantile(angle, 0.9))
-    bent = f"the elbow stays {tight}" if tight == wide else f"the elbow goes from {tight} to {wide}"
-    if span < STILL:
-        return sentence(f"the {side} arm hardly moves, {bent}")
-    rate = speed(hand)
-    fastest = moment(float(np.argmax(rate)) / max(len(rate) - 1, 1))
-    size = pick(span, (0.7, 1.4, 2.2), ("small", "medium", "large", "very large"))
-    return sentence(
-        f"the {side} arm moves {pace(quantile(rate, 0.95))}, fastest {fastest}, in a {size} {_shape(hand)} "
-        f"{_beat(hand)}, and {bent}"
-    )
+    bent = f"with the elbow {tight}" if tight == wide else f"with the elbow from {tight} to {wide}"
+    if span < 0.4:
+        return sentence(f"the {side} arm rests {bent}")
+    shape = _shape(hand)
+    size = pick(span, (0.7, 1.4, 2.2), ("small", "medium", "large", "huge"))
+    rounds = shape.split()[1] == "circle"
+    does = f"draws a {size} {shape}" if rounds else _beat(hand) or f"makes one {size} {shape}"
+    return sentence(f"the {side} hand {does} {pace(quantile(speed(hand), 0.95))} {bent}")
 
 
 def raised(hand: np.ndarray) -> slice:
@@ -132,12 +129,10 @@ def _shape(hand: np.ndarray) -> str:
 
 
 def _beat(hand: np.ndarray) -> str:
-    """Quick repetition on top of the slow path: along which axis, how often."""
+    """Quick repetition on top of the slow path: along which axis, how often; empty when there is none."""
     quick = hand - gaussian_filter1d(hand, 10.0, axis=0, mode="nearest")
     part = quick[raised(hand)]
     main = np.linalg.svd(part - part.mean(axis=0), full_matrices=False)[2][0]
     signal = part @ main
     turns = swings(signal, max(0.15, 0.4 * float(np.ptp(signal))))
-    if turns < 3:
-        return "once"
-    return f"and swings {line(main)} {times((turns + 1) // 2)} meanwhile"
+    return f"swings {line(main)} {times((turns + 1) // 2)}" if turns >= 3 else ""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from c2vl_lab.prompts.kinematic_arms import STILL, hand_span
-from c2vl_lab.prompts.kinematic_measures import Body, at_end, at_start, quantile
-from c2vl_lab.prompts.kinematic_words import join, pick, sentence
+from c2vl_lab.prompts.kinematic_measures import Body, quantile, swings
+from c2vl_lab.prompts.kinematic_words import join, pick, sentence, times
 
-_GAPS = ("together", "close together", "a shoulder width apart", "wide apart")
+_GAPS = ("touching", "close together", "a shoulder width apart", "wide apart")
 _GAP_EDGES = (0.35, 0.65, 1.2)
 
 
@@ -16,13 +16,11 @@ def hands_sentence(body: Body) -> str:
     """How the hands relate over the clip."""
     left, right = body.hand("left"), body.hand("right")
     gap = np.linalg.norm(left - right, axis=1)
-    begin, near, far, end = (
-        pick(value, _GAP_EDGES, _GAPS)
-        for value in (float(at_start(gap)), quantile(gap, 0.1), quantile(gap, 0.9), float(at_end(gap)))
-    )
-    parts = [f"the hands stay {near}"]
-    if near != far:
-        parts = [f"the hands start {begin}, end {end} and are {near} at the nearest"]
+    near, far = (pick(quantile(gap, share), _GAP_EDGES, _GAPS) for share in (0.1, 0.9))
+    meetings = (swings(gap, 0.4) + 1) // 2
+    parts = [f"the hands stay {near}" if near == far else f"the hands are between {near} and {far}"]
+    if meetings >= 2:
+        parts = [f"the hands come together and part {times(meetings)}"]
     if quantile(right[:, 0] - left[:, 0], 0.1) < -0.1:
         parts.append("they cross")
     parts += [_together(body), _contacts(body)]

@@ -34,7 +34,7 @@ def _hand_phase(body: Body, side: str, part: slice) -> str:
     """Where a hand is in a part of the clip and where it moves."""
     hand = body.hand(side)[part]
     move = hand[-1] - hand[0]
-    if float(np.linalg.norm(move)) < 0.3:
+    if float(np.linalg.norm(move)) < 0.4:
         return f"the {side} hand is {whereabouts(body, side, part)}"
     return f"the {side} hand moves {direction(move)} and is {whereabouts(body, side, part, last=True)}"
 

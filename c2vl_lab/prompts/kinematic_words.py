@@ -120,7 +120,7 @@ def elbow(angle: float) -> str:
 
 def pace(speed: float) -> str:
     """A peak speed of a hand, torso lengths a second."""
-    return pick(speed, (0.8, 2.0, 3.5, 6.0), ("hardly", "slowly", "at a medium pace", "fast", "very fast"))
+    return pick(speed, (0.8, 2.0, 3.5, 6.0), ("very slowly", "slowly", "at a medium pace", "fast", "very fast"))
 
 
 def moment(share: float) -> str:
