@@ -1,0 +1,179 @@
+"""A run from a user's own recordings to results, and what may never leak into training."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from c2vl_lab.artifacts import read_json
+from c2vl_lab.checkpoints import FILE, read_checkpoint
+from c2vl_lab.config import replace
+from c2vl_lab.data.datasets import store_from_arrays
+from c2vl_lab.data.layouts import KINECT20
+from c2vl_lab.errors import ConfigError, DataError, MissingError
+from c2vl_lab.evaluate.run import class_points, evaluate, joint_space
+from c2vl_lab.experiment import load_learner, open_experiment, pretrain
+from c2vl_lab.run_config import ARMS, RunConfig
+
+CLIPS, CLASSES = 40, 2
+
+
+def recordings(seed=0):
+    """Two actions: an arm goes up, or the body goes down; noise around a standing pose."""
+    rng = np.random.default_rng(seed)
+    heights = {"head": 1.7, "spine_shoulder": 1.45, "spine_mid": 1.2, "spine_base": 1.0}
+    pose = np.zeros((20, 3))
+    for joint in KINECT20.joints:
+        side = -0.2 if joint.startswith("left") else 0.2 if joint.startswith("right") else 0.0
+        part = joint.split("_")[-1]
+        low = {"shoulder": 1.4, "elbow": 1.15, "wrist": 0.9, "hand": 0.85, "hip": 0.95, "knee": 0.5}.get(part, 0.1)
+        pose[KINECT20.index(joint)] = [side, heights.get(joint, low), 3.0]
+    arrays = []
+    for clip in range(CLIPS):
+        xyz = np.repeat(pose[None], int(rng.integers(20, 40)), axis=0) + rng.normal(0, 0.02, (1, 20, 3))
+        rise = np.sin(np.linspace(0, np.pi, len(xyz)))
+        if clip % CLASSES:
+            xyz[:, :, 1] -= 0.4 * rise[:, None] * (pose[None, :, 1] > 0.6)
+        else:
+            for joint in ("right_elbow", "right_wrist", "right_hand"):
+                xyz[:, KINECT20.index(joint), 1] += 0.8 * rise
+        arrays.append(xyz.astype(np.float32))
+    return arrays
+
+
+def table_of():
+    rows = range(CLIPS)
+    return pd.DataFrame(
+        {
+            "name": [f"clip{i:02d}" for i in rows],
+            "label": [i % CLASSES for i in rows],
+            "subject": [i // 4 for i in rows],
+        }
+    )
+
+
+def make(folder, arrays=None, table=None, prompts=None):
+    """A store, a prompts file and the settings of a tiny run on them."""
+    table = table_of() if table is None else table
+    store_from_arrays(folder / "store", arrays or recordings(), table, KINECT20, ["raise a hand", "crouch"], "own")
+    words = ["The right hand rises above the head.", "The knees bend and the hips sink."]
+    texts = prompts or {n: [words[y], "The person stands still."] for n, y in zip(table.name, table.label, strict=True)}
+    (folder / "prompts.json").write_text(json.dumps(texts))
+    return RunConfig(
+        dataset=str(folder / "store"),
+        work_dir=str(folder / "work"),
+        captions=str(folder / "prompts.json"),
+        epochs=3,
+        batch_size=10,
+        width=16,
+        frames=16,
+        effective_targets=2.0,
+        device="cpu",
+    )
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("own"))
+
+
+def trained(config, run_dir):
+    experiment = open_experiment(config)
+    pretrain(experiment, run_dir)
+    return read_checkpoint(run_dir)
+
+
+@pytest.mark.parametrize("arm", sorted(ARMS))
+def test_every_arm_runs_to_results(base, tmp_path, arm):
+    config = replace(base, arm=arm)
+    experiment = open_experiment(config)
+    pretrain(experiment, tmp_path)
+    results = evaluate(experiment, tmp_path)
+    assert results == read_json(tmp_path / "results.json")
+    assert results["split"]["train"] == results["split"]["test"] == 20
+    assert results["metrics"]["linear"] > 0.8 and 0 <= results["metrics"]["knn1"] <= 1
+    assert np.sum(results["confusion"]) == 20
+    predictions = pd.read_parquet(tmp_path / "predictions.parquet")
+    names = [experiment.store.names[i] for i in experiment.split.test]
+    assert list(predictions["name"]) == names
+    assert (predictions.label == predictions.linear).mean() == pytest.approx(results["metrics"]["linear"])
+    assert np.load(tmp_path / "features.npy").shape[0] == CLIPS
+    language = arm in ("hard", "full")
+    assert ("zero_shot" in results["metrics"]) == language == ("retrieval" in results["metrics"])
+    assert results["stand_in_teacher"] == (arm in ("prompts", "hard", "full"))
+    assert ("encoder" in results) == (arm not in ("coordinates", "prompts"))
+    assert any("stands in" in note for note in results["notes"]) == results["stand_in_teacher"]
+
+
+def test_joint_space_has_one_width_and_unit_points(base, tmp_path):
+    experiment = open_experiment(base)
+    pretrain(experiment, tmp_path)
+    learner = load_learner(experiment, tmp_path)
+    results = evaluate(experiment, tmp_path)
+    points = joint_space(experiment, learner, np.load(tmp_path / "features.npy"))
+    points["class prompt"] = class_points(experiment, learner)
+    assert {rows.shape[1] for rows in points.values()} == {points["language"].shape[1]}
+    assert points["class prompt"].shape[0] == CLASSES
+    assert all(np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5) for rows in points.values())
+    assert results["metrics"]["retrieval"]["skeleton_to_text"].keys() == {"R@1", "R@5", "R@10", "median_rank"}
+
+
+@pytest.mark.parametrize("arm", ["full", "supervised"])
+def test_nothing_of_the_test_part_reaches_training(base, tmp_path, arm):
+    """Test clips, their sentences and labels are poisoned; the trained weights stay the same to the bit."""
+    table = table_of()
+    test = (table.subject % 2 == 0).to_numpy()
+    words = ["The right hand rises above the head.", "The knees bend and the hips sink."]
+    poison = {
+        name: ["An unrelated sentence of a test clip.", "And another."] if t else [words[y], "The person stands still."]
+        for name, y, t in zip(table.name, table.label, test, strict=True)
+    }
+    table.loc[test, "label"] = 1 - table.label[test]
+    arrays = [a[::-1].copy() + 0.3 if t else a for a, t in zip(recordings(), test, strict=True)]
+    clean, _ = trained(replace(base, arm=arm), tmp_path / "clean")
+    poisoned, _ = trained(replace(make(tmp_path, arrays, table, poison), arm=arm), tmp_path / "poisoned")
+    assert clean.keys() == poisoned.keys()
+    assert all((clean[name] == poisoned[name]).all() for name in clean)
+
+
+def test_self_supervised_arms_never_see_labels(base, tmp_path):
+    table = table_of()
+    table["label"] = np.random.default_rng(3).permutation(table["label"].to_numpy())
+    words = {n: read_json(base.captions)[n] for n in table.name}
+    shuffled = make(tmp_path, table=table, prompts=words)
+    for arm in ("skeletonclr", "hard", "full"):
+        one, _ = trained(replace(base, arm=arm), tmp_path / f"{arm}-a")
+        two, _ = trained(replace(shuffled, arm=arm), tmp_path / f"{arm}-b")
+        assert all((one[name] == two[name]).all() for name in one), arm
+
+
+def test_an_unfinished_run_is_not_measured(base, tmp_path):
+    experiment = open_experiment(base)
+    with pytest.raises(MissingError, match="No checkpoint"):
+        evaluate(experiment, tmp_path)
+    pretrain(experiment, tmp_path)
+    longer = open_experiment(replace(base, epochs=9))
+    with pytest.raises(MissingError, match="epoch 3 of 9"):
+        evaluate(longer, tmp_path)
+    assert (tmp_path / FILE).exists()
+
+
+def test_clips_without_sentences_are_named(base, tmp_path):
+    config = make(tmp_path)
+    texts = read_json(config.captions)
+    texts.pop("clip07")
+    (tmp_path / "prompts.json").write_text(json.dumps(texts))
+    with pytest.raises(MissingError, match="clip07"):
+        open_experiment(config).training_set()
+
+
+def test_settings_are_checked_before_any_work():
+    with pytest.raises(ConfigError, match="Did you mean 'supervised'"):
+        RunConfig(arm="supervized")
+    with pytest.raises(ConfigError, match="wants pictures"):
+        RunConfig(modalities="language+vision")
+    with pytest.raises(ConfigError, match="not trained"):
+        RunConfig(arm="coordinates").fit_config()
+    with pytest.raises((ConfigError, DataError, MissingError)):
+        open_experiment(RunConfig(dataset="nw-ucla", data_dir="no/such/folder"))
