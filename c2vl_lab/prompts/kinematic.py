@@ -24,7 +24,7 @@ from c2vl_lab.prompts.kinematic_measures import bodies_of
 from c2vl_lab.prompts.kinematic_phases import phase_sentences, summary_sentence
 from c2vl_lab.prompts.kinematic_trunk import legs_sentence, locomotion_sentence, posture_sentence, trunk_sentence
 
-CAPTIONER_VERSION = "4"
+CAPTIONER_VERSION = "5"
 SENTENCES = 16
 
 

@@ -30,6 +30,7 @@ from c2vl_lab.prompts.kinematic_words import (
     place,
     sentence,
     times,
+    toward,
 )
 
 STILL = 0.3  # a hand whose path spans less than this (torso lengths) rests
@@ -67,10 +68,10 @@ def _places(body: Body, side: str) -> str:
     parts = [f"{name} starts {low_level(begin, leg)}"]
     if top > max(begin, end) + 0.25:
         point = hand[height >= quantile(height, 0.9)].mean(axis=0)
-        parts.append(f"rises {low_level(top, leg)} {around(body, side, point)}")
+        parts.append(f"rises {toward(low_level(top, leg))} {around(body, side, point)}")
     if low < min(begin, end) - 0.25:
         point = hand[height <= quantile(height, 0.1)].mean(axis=0)
-        parts.append(f"goes down {low_level(low, leg)} {around(body, side, point)}")
+        parts.append(f"goes down {toward(low_level(low, leg))} {around(body, side, point)}")
     if len(parts) == 1 and low_level(begin, leg) == low_level(end, leg):
         return sentence(f"{name} stays {low_level(end, leg)} {around(body, side, np.median(hand, axis=0))}")
     parts.append(f"ends {low_level(end, leg)}")

@@ -20,7 +20,7 @@ def hands_sentence(body: Body) -> str:
     meetings = (swings(gap, 0.4) + 1) // 2
     parts = [f"the hands stay {near}" if near == far else f"the hands are between {near} and {far}"]
     if meetings >= 2:
-        parts = [f"the hands come together and part {times(meetings)}"]
+        parts = [f"the gap between the hands opens and closes {times(meetings)}"]
     if quantile(right[:, 0] - left[:, 0], 0.1) < -0.1:
         parts.append("they cross")
     parts += [_together(body), _contacts(body)]

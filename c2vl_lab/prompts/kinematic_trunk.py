@@ -27,7 +27,8 @@ def posture_sentence(body: Body) -> str:
     """Posture at the start and the end, whether the hips sink or rise, and how deep they go in between."""
     height, rise = hip_height(body), body.path[:, 1]
     begin, end = float(at_start(height)), float(at_end(height))
-    text = f"the person {legs_word(begin)} at the start and {legs_word(end)} at the end"
+    first, last = legs_word(begin), legs_word(end)
+    text = f"the person {first} at the start and {'' if first == last else f'{last} '}at the end"
     ways = ("sink far", "sink", "end as high as they start", "rise", "rise far")
     text += f", the hips {pick(float(at_end(rise) - at_start(rise)), (-0.7, -0.25, 0.25, 0.7), ways)}"
     dip = min(begin, end) - quantile(height, 0.05)

@@ -70,6 +70,11 @@ def level(above_hips: float, above_floor: float, leg: float) -> str:
     return pick(above_hips, (0.2, 0.5, 0.8, 1.08, 1.4, 1.75), words)
 
 
+def toward(where: str) -> str:
+    """A level as a goal: ``at hip height`` becomes ``to hip height``."""
+    return f"to {where[3:]}" if where.startswith("at ") else where.replace("on the", "to the")
+
+
 def place(outward: float, front: float, side: str) -> str:
     """Where a hand is around the trunk: ``outward`` from the mid line and to the ``front``, in torso lengths."""
     if front < -0.25:
