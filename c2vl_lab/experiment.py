@@ -99,7 +99,7 @@ class Experiment:
     def space(self, modality: str) -> ConceptSpace:
         """Pooling and centring of a modality, fitted on the training part."""
         if modality not in self._spaces:
-            config = ConceptConfig(self.config.pooling, self.config.components)
+            config = ConceptConfig(self.config.pooling, self.config.components, self.config.center)
             self._spaces[modality] = ConceptSpace.fit(self.features(modality), self.split.train, config)
         return self._spaces[modality]
 

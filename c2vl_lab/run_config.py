@@ -42,7 +42,7 @@ class RunConfig:
         captions: "kinematic" or the path of a prompts file {clip name: [sentence, ...]}.
         pictures: "", "depth", "rendered" or "folder:PATH"; wanted where vision takes part.
         pictures_per_clip: pictures spread over a clip.
-        pooling, components: see :class:`~c2vl_lab.concepts.ConceptConfig`.
+        pooling, components, center: see :class:`~c2vl_lab.concepts.ConceptConfig`.
         alpha_max, gamma, schedule, effective_targets, skeleton_tau, vision_language_pair: the objective; arm "hard"
             sets alpha_max to 0.
         checkpoint_every: epochs between checkpoints.
@@ -76,6 +76,7 @@ class RunConfig:
     pictures_per_clip: int = 4
     pooling: str = "ordered"
     components: int = 256
+    center: str = "places"
     alpha_max: float = 0.5
     gamma: float = 0.5
     schedule: str = "progressive"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from c2vl_lab.concepts import (
+    CENTRINGS,
     ConceptConfig,
     ConceptSpace,
     choose_tau,
@@ -90,7 +91,7 @@ def test_pictures_are_encoded_once_and_absent_ones_are_nan_and_reported(tmp_path
 
 
 @pytest.mark.parametrize("pooling", ["mean", "ordered"])
-@pytest.mark.parametrize("center", [True, False])
+@pytest.mark.parametrize("center", CENTRINGS)
 def test_the_space_is_fitted_on_training_rows_only(pooling, center):
     features, config = cone(), ConceptConfig(pooling=pooling, center=center, components=16)
     poisoned = features.copy()
@@ -121,21 +122,45 @@ def test_mean_pooling_is_what_method_md_says():
     unit = lambda x: x / np.linalg.norm(x, axis=-1, keepdims=True)  # noqa: E731
     pooled = unit(unit(features.astype(float)).mean(axis=1))
     wanted = unit(pooled - pooled[TRAIN].mean(axis=0))
-    got = ConceptSpace.fit(features, TRAIN, ConceptConfig(pooling="mean")).transform(features)
+    got = ConceptSpace.fit(features, TRAIN, ConceptConfig(pooling="mean", center="clip")).transform(features)
     np.testing.assert_allclose(got, wanted, atol=1e-6)
+
+
+def test_centred_places_by_hand():
+    """What all clips say at a place goes; what is left has unit length, but grows fivefold at most."""
+    features = cone()
+    unit = lambda x: x / np.linalg.norm(x, axis=-1, keepdims=True)  # noqa: E731
+    each = unit(features.astype(float))
+    left = each - each[TRAIN].mean(axis=0)
+    left = left / np.maximum(np.linalg.norm(left, axis=-1, keepdims=True), 0.2)
+    pooled = unit(left.mean(axis=1))
+    wanted = unit(pooled - pooled[TRAIN].mean(axis=0))
+    got = ConceptSpace.fit(features, TRAIN, ConceptConfig(pooling="mean", center="places")).transform(features)
+    np.testing.assert_allclose(got, wanted, atol=1e-6)
+
+
+def test_class_prompts_are_centred_on_their_own_mean_where_places_are():
+    features = cone()
+    space = ConceptSpace.fit(features, TRAIN, ConceptConfig(pooling="mean", center="places"))
+    rng = np.random.default_rng(5)
+    common = 3.0 * rng.normal(size=features.shape[2])  # all class prompts begin alike
+    own = rng.normal(size=(6, 1, features.shape[2]))
+    concepts = space.transform(common + own, ordered=False)
+    cosines = concepts @ concepts.T
+    assert cosines[~np.eye(6, dtype=bool)].max() < 0.6
 
 
 def test_ordered_pooling_tells_the_order_and_the_mean_does_not():
     features = cone()
     turned = features[:, ::-1]
     for pooling, same in (("mean", True), ("ordered", False)):
-        space = ConceptSpace.fit(features, TRAIN, ConceptConfig(pooling=pooling))
+        space = ConceptSpace.fit(features, TRAIN, ConceptConfig(pooling=pooling, center="clip"))
         assert np.allclose(space.transform(features), space.transform(turned), atol=1e-5) == same
 
 
 def test_the_pca_keeps_geometry_with_all_components_and_repeats_itself():
     features = cone(clips=80)
-    for center in (True, False):  # 128 numbers a clip, fewer rows; and the other way round
+    for center in ("clip", "none"):  # 128 numbers a clip, fewer rows; and the other way round
         for rows in (np.arange(40), np.arange(80)):
             config = ConceptConfig(components=10_000, center=center)
             first = ConceptSpace.fit(features[:, :2], rows, config)
@@ -147,13 +172,13 @@ def test_the_pca_keeps_geometry_with_all_components_and_repeats_itself():
     unit = features / np.linalg.norm(features, axis=2, keepdims=True)
     flat = unit[:, :2].reshape(80, -1)
     flat = flat / np.linalg.norm(flat, axis=1, keepdims=True)
-    plain = ConceptSpace.fit(features[:, :2], np.arange(80), ConceptConfig(components=10_000, center=False))
+    plain = ConceptSpace.fit(features[:, :2], np.arange(80), ConceptConfig(components=10_000, center="none"))
     concepts = plain.transform(features[:, :2])
     np.testing.assert_allclose(concepts @ concepts.T, flat @ flat.T, atol=1e-5)
 
 
 def test_large_sets_fit_on_evenly_spread_rows(monkeypatch):
-    features, config = cone(), ConceptConfig(components=8)
+    features, config = cone(), ConceptConfig(components=8, center="clip")
     monkeypatch.setattr("c2vl_lab.concepts.PCA_ROWS", 60)
     space = ConceptSpace.fit(features, TRAIN, config)
     inside = np.linspace(0, 119, 60).round().astype(int)
@@ -166,7 +191,7 @@ def test_large_sets_fit_on_evenly_spread_rows(monkeypatch):
 
 def test_class_prompts_of_another_count_stand_at_every_position():
     features = cone()
-    space = ConceptSpace.fit(features, TRAIN)
+    space = ConceptSpace.fit(features, TRAIN, ConceptConfig(center="clip"))
     prompts = features[:8, :3]
     got = space.transform(prompts)
     unit = lambda x: x / np.linalg.norm(x, axis=-1, keepdims=True)  # noqa: E731
@@ -181,13 +206,13 @@ def test_class_prompts_of_another_count_stand_at_every_position():
 def test_centring_makes_soft_targets_informative():
     features = cone()
     counts = {}
-    for center in (True, False):
+    for center in ("clip", "none"):
         config = ConceptConfig(pooling="mean", center=center)
         concepts = ConceptSpace.fit(features, TRAIN, config).transform(features)[TRAIN]
         counts[center] = effective_targets(concepts, 0.07, 64)
-    assert counts[False] > 50 and counts[True] < 25
-    assert "nearly uniform" in target_warning(counts[False], 64)
-    assert target_warning(counts[True], 64) == ""
+    assert counts["none"] > 50 and counts["clip"] < 25
+    assert "nearly uniform" in target_warning(counts["none"], 64)
+    assert target_warning(counts["clip"], 64) == ""
     assert "one-hot" in target_warning(1.01, 64)
 
 
