@@ -64,6 +64,17 @@ def test_an_incomplete_set_says_so_and_a_complete_one_must_give_the_published_co
         make_split(store, "xview")
 
 
+def test_more_clips_than_published_is_not_called_incomplete(make, monkeypatch):
+    import dataclasses
+
+    for dataset, protocol in (("ntu60", "xsub"), ("nw-ucla", "xview")):
+        monkeypatch.setitem(RULES[dataset], protocol, dataclasses.replace(RULES[dataset][protocol], total=2))
+    rule = make_split(make("ntu60", subject=[1, 2, 3]), "xsub").rule
+    assert "3 clips, more than the published 2" in rule and "missing.txt" in rule and "incomplete" not in rule
+    rule = make_split(make("nw-ucla", camera=[1, 2, 3]), "xview").rule
+    assert "3 clips, more than the published 2)" in rule and "missing.txt" not in rule
+
+
 def test_unknown_protocol_names_the_near_miss(make):
     store = make("mine", subject=[1, 2])
     with pytest.raises(ConfigError, match="Did you mean 'xsub'"):

@@ -127,6 +127,26 @@ def test_second_opening_does_not_read_the_sources_again(tmp_path):
     assert second.path == first.path and (second.path / "xyz.npy").stat().st_mtime_ns == stamp
 
 
+def test_several_processes_may_make_one_store(tmp_path):
+    code = textwrap.dedent(
+        f"""
+        import sys, time
+        from c2vl_lab.data.datasets import open_dataset
+        while time.time() < float(sys.argv[1]):  # all at once
+            time.sleep(0.001)
+        store = open_dataset("generated", work_dir={str(tmp_path)!r}, performers=1)
+        print(store.fingerprint, len(store[0].xyz))
+        """
+    )
+    command = [sys.executable, "-c", code, str(time.time() + 4)]
+    callers = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    answers = [caller.communicate(timeout=120) for caller in callers]
+    assert [caller.returncode for caller in callers] == [0] * 4, answers
+    assert len({out for out, _ in answers}) == 1
+    left = list((tmp_path / "stores").iterdir())
+    assert len(left) == 1, "no lock and no half-written or pushed-aside store is left"
+
+
 def test_own_recordings(tmp_path):
     arrays = [np.ones((4, 25, 3)), np.ones((6, 2, 25, 3))]
     arrays[0][2] = 0  # one frame without a body

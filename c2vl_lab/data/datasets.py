@@ -95,6 +95,7 @@ def _open_generated(work_dir: str | Path, progress: Progress, options: dict[str,
 
 
 def _write(path: Path, name: str, reading: Reading) -> None:
+    """Write a store; of several processes that read the same sources the first writes and the others use its store."""
     write_store(
         path,
         reading.clips,
@@ -103,6 +104,7 @@ def _write(path: Path, name: str, reading: Reading) -> None:
         classes=reading.classes,
         generated=name == "generated",
         notes=reading.notes,
+        keep=True,
     )
 
 

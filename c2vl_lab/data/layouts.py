@@ -145,5 +145,3 @@ KINECT20 = layout_from_bones(
         "right_foot": "right_ankle",
     },
 )
-
-LAYOUTS = {layout.name: layout for layout in (NTU25, KINECT20)}

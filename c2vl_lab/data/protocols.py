@@ -132,14 +132,16 @@ def _validation(
 def _split(
     store: SkeletonStore, protocol: str, train: np.ndarray, test: np.ndarray, sentence: str, total: int
 ) -> Split:
-    """Refuse empty parts; say so in the rule when clips of the published set are missing."""
+    """Refuse empty parts; say so in the rule when the set has not the published number of clips."""
     if not train.any() or not test.any():
         raise DataError(
             f"{store.dataset}, {protocol}: {sentence} gives {train.sum()} training and {test.sum()} test clips; "
             f"both must be more than 0. Check the store's subject and camera columns, or take another protocol."
         )
-    if total and len(store) != total:
+    if total and len(store) < total:
         sentence += f" (incomplete set: {len(store)} of {total} clips)"
+    if total and len(store) > total:
+        sentence += f" ({len(store)} clips, more than the published {total}{_remedy(store)})"
     return Split(protocol, np.flatnonzero(train), np.flatnonzero(test), sentence)
 
 
@@ -151,6 +153,12 @@ def _check_counts(store: SkeletonStore, protocol: str, rule: Rule, inside: np.nd
             f"{store.dataset}, {protocol}: wanted the published {rule.counts[0]} training and {rule.counts[1]} test "
             f"clips, found {found[0]} and {found[1]}. The files are not those of the published set."
         )
+
+
+def _remedy(store: SkeletonStore) -> str:
+    """How to leave out the surplus; the NTU sets are published with a list of samples without usable skeletons."""
+    listed = "; name the samples without usable skeletons in missing.txt beside the files"
+    return listed if store.dataset in ("ntu60", "ntu120") else ""
 
 
 def _listed(values) -> str:

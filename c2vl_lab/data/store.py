@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from c2vl_lab.artifacts import atomic_folder, fingerprint, read_json, write_json
+from c2vl_lab.artifacts import atomic_folder, fingerprint, only_writer, read_json, write_json
 from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.errors import DataError, MissingError
 
@@ -149,6 +149,7 @@ def write_store(
     classes: list[str],
     generated: bool = False,
     notes: dict[str, Any] | None = None,
+    keep: bool = False,
 ) -> SkeletonStore:
     """Check clips and write them as a store; an older store at ``path`` stays until the new one is complete.
 
@@ -160,6 +161,7 @@ def write_store(
         classes: class names in label order.
         generated: True for clips that are no recordings.
         notes: what the reader wants to be known (dropped files and why, protocol remarks).
+        keep: leave a store alone that is already at ``path``, written by another process in the meantime.
 
     Raises:
         DataError: no clip, a repeated name, a label outside ``classes``, a wrong shape, or NaN joints.
@@ -200,11 +202,14 @@ def write_store(
         "notes": notes or {},
         "fingerprint": fingerprint(xyz, present, frames, [[r["name"], r["label"]] for r in rows]),
     }
-    with atomic_folder(Path(path)) as temporary:
-        for name, array in (("xyz", xyz), ("present", present), ("frames", frames)):
-            np.save(temporary / f"{name}.npy", array, allow_pickle=False)
-        write_json(temporary / "clips.json", rows)
-        write_json(temporary / "meta.json", meta)
+    with only_writer(Path(path)):
+        if keep and (Path(path) / "meta.json").exists():
+            return SkeletonStore.open(path)
+        with atomic_folder(Path(path)) as temporary:
+            for name, array in (("xyz", xyz), ("present", present), ("frames", frames)):
+                np.save(temporary / f"{name}.npy", array, allow_pickle=False)
+            write_json(temporary / "clips.json", rows)
+            write_json(temporary / "meta.json", meta)
     return SkeletonStore.open(path)
 
 

@@ -72,7 +72,8 @@ def read(sources: list[Path], progress: Progress = None, *, classes: int = 120) 
     clips: list[Clip] = []
     counts: Counter[str] = Counter()
     dropped: dict[str, str] = {}
-    for where, data in _files([path for path in sources if path.name != MISSING_LIST]):
+    files = _files([path for path in sources if path.name != MISSING_LIST])
+    for number, (where, data) in enumerate(files, 1):
         stem = Path(where).stem
         numbers = _numbers(where, stem)
         if stem in skip:
@@ -83,8 +84,8 @@ def read(sources: list[Path], progress: Progress = None, *, classes: int = 120) 
             clips.append(clip)
         else:
             dropped[stem] = "no body in any frame"
-        if progress and len(clips) % 1000 == 0:
-            progress(f"read {len(clips)} clips")
+        if progress and number % 1000 == 0:
+            progress(f"read {number} files, kept {len(clips)} clips")
     notes: dict[str, Any] = {"coordinates": "as published, nothing converted", "dropped": dropped, **counts}
     return Reading(clips, NTU25, list(NTU_CLASSES[:classes]), notes)
 
