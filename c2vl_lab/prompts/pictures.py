@@ -61,7 +61,7 @@ class DepthPictures:
     def __init__(self, store: SkeletonStore, data_dir: str | Path):
         self._members: dict[str, tuple[Path, str]] = {}
         wanted, checksums = set(store.names), []
-        for path in _depth_archives(store, data_dir):
+        for path in depth_archives(store.dataset, data_dir):
             for info in zip_index(path):
                 name = Path(info.filename).name.removesuffix("_depth.mat")
                 if name in wanted and info.filename.endswith("_depth.mat"):
@@ -123,11 +123,16 @@ class FolderPictures:
         return [_read_image(files[index]) for index in spread(len(files), count)]
 
 
-def _depth_archives(store: SkeletonStore, data_dir: str | Path) -> list[Path]:
-    """The zips with depth video under ``data_dir``."""
-    if store.dataset != "utd-mhad":
+def depth_archives(dataset: str, data_dir: str | Path) -> list[Path]:
+    """The zips with a data set's depth video under ``data_dir``.
+
+    Raises:
+        ConfigError: the data set has no depth video that can be read.
+        MissingError: there is no such zip.
+    """
+    if dataset != "utd-mhad":
         raise ConfigError(
-            f"pictures=depth: only utd-mhad has depth video that can be read, the data set is {store.dataset}. "
+            f"pictures=depth: only utd-mhad has depth video that can be read, the data set is {dataset}. "
             "Use pictures=rendered or pictures=folder:PATH."
         )
     root = existing_folder(data_dir, "utd-mhad")
