@@ -28,7 +28,10 @@ def save_checkpoint(run_dir: Path, model: nn.Module, optimizer: torch.optim.Opti
     if optimizer is not None:
         for index, state in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items()}
-    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    # a copy each: safetensors refuses modules that share their weights
+    tensors = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()
+    }
     path = Path(run_dir) / FILE
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata={"format": FORMAT, "card": json.dumps(card, sort_keys=True)})

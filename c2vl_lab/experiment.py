@@ -28,12 +28,13 @@ from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.data.transforms import PrepareConfig, prepare
 from c2vl_lab.errors import MissingError
 from c2vl_lab.learners import Learner
-from c2vl_lab.pretrain import TrainingSet, build_learner, fit, pick_device
+from c2vl_lab.pretrain import TrainingSet, build_learner, check_card, fit, pick_device, run_card
 from c2vl_lab.prompts.kinematic import CAPTIONER_VERSION, caption_store
 from c2vl_lab.prompts.pictures import open_pictures
 from c2vl_lab.prompts.store import load_prompts, prompts_for, save_prompts
 from c2vl_lab.run_config import ARMS, TRAINED, RunConfig
 from c2vl_lab.teachers import Teacher, load_teacher
+from c2vl_lab.teachers.files import FileTeacher
 
 Progress = Callable[[str], None] | None
 
@@ -88,6 +89,8 @@ class Experiment:
             if modality == "language":
                 texts = prompts_for(self.prompts(), self.store.names, self.config.captions)
                 self._raw[modality] = text_features(texts, self.teacher, self.cache, self.progress)
+            elif isinstance(self.teacher, FileTeacher):
+                self._raw[modality] = self.teacher.clip_features(self.store.names)
             else:
                 source = open_pictures(self.config.pictures, self.store, self.config.data_dir)
                 count = self.config.pictures_per_clip
@@ -144,6 +147,8 @@ class Experiment:
         """Log the effective number of targets, with a warning where they carry nothing."""
         if self.progress is None:
             return
+        if self.teacher.shared_space and self.config.pooling == "ordered" and len(self.config.modality_names) == 2:
+            self.progress("pooling='ordered' gives each modality its own axes; 'mean' keeps the teacher's shared space")
         effective = effective_targets(rows, tau, batch)
         self.progress(f"{modality}: tau {tau:.3f} gives {effective:.1f} effective targets in a batch of {batch}")
         warning = target_warning(effective, batch)
@@ -179,17 +184,25 @@ def open_experiment(config: RunConfig, progress: Progress = None) -> Experiment:
     device = pick_device(config.device)
     if progress:
         progress(f"{store.dataset}: {len(store)} clips, device {device}")
-    return Experiment(config, store, split, prepare(store, PrepareConfig()), device, progress)
+    return Experiment(
+        config, store, split, prepare(store, PrepareConfig(align=config.align, scale=config.scale)), device, progress
+    )
 
 
 def pretrain(experiment: Experiment, run_dir: str | Path, progress: Progress = None) -> Learner | None:
-    """Train the run's arm in ``run_dir`` (resuming it there), or None for an arm without training."""
+    """Train the run's arm in ``run_dir`` (resuming it there), or None for an arm without training.
+
+    Writes ``config.json`` once the settings are known to fit what the folder holds.
+
+    Raises:
+        ConfigError: the folder holds a checkpoint of other settings or data; it stays as it was.
+    """
     run_dir = Path(run_dir)
-    run_dir.mkdir(parents=True, exist_ok=True)
+    learner = None
+    if experiment.config.arm in TRAINED:
+        learner = fit(experiment.config.fit_config(), experiment.training_set(), run_dir, experiment.device, progress)
     write_json(run_dir / "config.json", to_dict(experiment.config))
-    if experiment.config.arm not in TRAINED:
-        return None
-    return fit(experiment.config.fit_config(), experiment.training_set(), run_dir, experiment.device, progress)
+    return learner
 
 
 def load_learner(experiment: Experiment, run_dir: str | Path) -> Learner:
@@ -197,16 +210,18 @@ def load_learner(experiment: Experiment, run_dir: str | Path) -> Learner:
 
     Raises:
         MissingError: the run has no checkpoint, or its training was cut short.
-        DataError: the checkpoint is torn, foreign or does not fit.
+        ConfigError: the checkpoint is of other settings or other data.
+        DataError: the checkpoint is torn or foreign.
     """
     tensors, card = read_checkpoint(Path(run_dir))
-    config = experiment.config.fit_config()
+    config, data = experiment.config.fit_config(), experiment.training_set()
+    check_card(Path(run_dir), card, run_card(config, data))
     if card.get("epoch", 0) < config.epochs:
         raise MissingError(
             f"{run_dir} is trained to epoch {card.get('epoch', 0)} of {config.epochs}. Run the same command again: "
             "it goes on where it was cut."
         )
-    learner = build_learner(config, experiment.training_set(), experiment.device)
+    learner = build_learner(config, data, experiment.device)
     restore(tensors, learner, None)
     return learner
 

@@ -51,6 +51,13 @@ class Learner(nn.Module):
         self.encoder = encoder
         self.views = views
         self.momentum = momentum
+        self.low_precision = False  # bfloat16; set for training on a GPU
+
+    def encode(self, encoder: Encoder, x: Tensor) -> Tensor:
+        """Features (N, H) in float32. Only the encoder may run in bfloat16: logits of a contrast need the digits."""
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.low_precision):
+            hidden = encoder(x)
+        return hidden.float()
 
     def terms(self, clips: Tensor, rows: Tensor, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
         """Loss terms of the clips (N, T, M, V, 3) at training rows (N,); progress runs from 0 to 1."""
@@ -72,6 +79,7 @@ class ConceptLearner(Learner):
         concepts: pooled, centred teacher features of the training clips per modality, (N, D_m).
         taus: intra-modal temperature per modality.
         config: objective.
+        view_tau: temperature of the optional two-view term.
     """
 
     def __init__(
@@ -82,6 +90,7 @@ class ConceptLearner(Learner):
         concepts: dict[str, Tensor],
         taus: dict[str, float],
         config: ObjectiveConfig,
+        view_tau: float,
     ) -> None:
         super().__init__(encoder, views, momentum)
         self.config = config
@@ -91,6 +100,8 @@ class ConceptLearner(Learner):
         self.contrast = ConceptContrast(config, taus)
         if config.alpha_max > 0:  # the hard contrast never asks the momentum model
             self.slow_encoder, self.slow_heads = frozen_copy(encoder), frozen_copy(self.heads)
+        if config.two_view_weight > 0:
+            self.pairs = ViewLearner(encoder, views, momentum, view_tau)
 
     def terms(self, clips: Tensor, rows: Tensor, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
         """One term a pair."""
@@ -101,13 +112,21 @@ class ConceptLearner(Learner):
         if alpha > 0:
             with torch.no_grad():
                 self.slow_encoder.eval()
-                hidden = self.slow_encoder(x).float()
+                hidden = self.encode(self.slow_encoder, x)
                 momentum = (hidden, *self.slow_heads(hidden, concepts), self.slow_heads.kappa)
-        student = self.heads(self.encoder(x).float(), concepts)
-        return self.contrast((*student, self.heads.kappa), momentum, concepts, alpha)
+        student = self.heads(self.encode(self.encoder, x), concepts)
+        terms = self.contrast((*student, self.heads.kappa), momentum, concepts, alpha)
+        if self.config.two_view_weight > 0:
+            self.pairs.low_precision = self.low_precision
+            extra = self.pairs.terms(clips, rows, progress, generator)
+            terms |= {name: self.config.two_view_weight * term for name, term in extra.items()}
+        return terms
 
     def after_step(self) -> None:
-        """Move the momentum encoder and heads."""
+        """Move the momentum encoder and heads, and cap the inverse temperature."""
+        self.heads.cap()
+        if self.config.two_view_weight > 0:
+            self.pairs.after_step()
         if self.config.alpha_max > 0:
             follow(self.slow_encoder, self.encoder, self.momentum)
             follow(self.slow_heads, self.heads, self.momentum)
@@ -120,7 +139,7 @@ class ConceptLearner(Learner):
 class ViewLearner(Learner):
     """SkeletonCLR-style: two augmented views of a clip, a momentum key encoder, no text."""
 
-    def __init__(self, encoder: Encoder, views: Views, momentum: float, tau: float = 0.1) -> None:
+    def __init__(self, encoder: Encoder, views: Views, momentum: float, tau: float) -> None:
         super().__init__(encoder, views, momentum)
         self.tau = tau
         self.project = ViewProjection(encoder.dim)
@@ -128,9 +147,9 @@ class ViewLearner(Learner):
 
     def terms(self, clips: Tensor, rows: Tensor, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
         """The two-view contrast."""
-        query = self.project(self.encoder(self.views(clips, generator)).float())
+        query = self.project(self.encode(self.encoder, self.views(clips, generator)))
         with torch.no_grad():
-            key = self.slow_project(self.slow_encoder(self.views(clips, generator)).float())
+            key = self.slow_project(self.encode(self.slow_encoder, self.views(clips, generator)))
         return {"two-view": two_view_contrast(query, key, self.tau)}
 
     def after_step(self) -> None:
@@ -149,5 +168,5 @@ class SupervisedLearner(Learner):
 
     def terms(self, clips: Tensor, rows: Tensor, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
         """Cross-entropy on the labels."""
-        logits = self.classify(self.encoder(self.views(clips, generator)).float())
+        logits = self.classify(self.encode(self.encoder, self.views(clips, generator)))
         return {"cross-entropy": supervised_loss(logits, self.labels[rows])}

@@ -40,6 +40,7 @@ class ObjectiveConfig:
             effective targets, exp(entropy), on the training split.
         skeleton_tau: temperature of the skeleton's own self-similarity (momentum features).
         vision_language_pair: whether the third pair counts.
+        two_view_weight: weight of an extra contrast of two augmented skeleton views; 0 switches it off.
     """
 
     alpha_max: float = 0.5
@@ -50,6 +51,7 @@ class ObjectiveConfig:
     effective_targets: float = 3.0
     skeleton_tau: float = 0.1
     vision_language_pair: bool = True
+    two_view_weight: float = 0.0
 
     def __post_init__(self) -> None:
         if not (0 <= self.alpha_max <= 1 and 0 <= self.gamma <= 1 and 0 <= self.warmup < 1):
@@ -96,7 +98,8 @@ class ConceptHeads(nn.Module):
     """Linear heads into the shared space, and the learned inverse temperature.
 
     For each teacher modality m: P_m maps the skeleton feature h (N, H) and W_m the concept feature (N, D_m)
-    into a common width D_m. W starts as the identity, so that the concept space is the teacher's at first.
+    into a common width D. W starts as the identity. Where the teacher has one space for both modalities, and pooling
+    kept it ("mean"), the joint space is the teacher's at first; elsewhere the identity is just an orthogonal start.
 
     Args:
         hidden: width H of the skeleton feature.
@@ -116,8 +119,13 @@ class ConceptHeads(nn.Module):
 
     @property
     def kappa(self) -> Tensor:
-        """Inverse temperature, at most 100 as in CLIP."""
-        return self.log_kappa.exp().clamp(max=MAX_KAPPA)
+        """Inverse temperature."""
+        return self.log_kappa.exp()
+
+    @torch.no_grad()
+    def cap(self) -> None:
+        """Hold the inverse temperature at 100 at most, as CLIP does; called after each step."""
+        self.log_kappa.clamp_(max=math.log(MAX_KAPPA))
 
     def forward(self, hidden: Tensor, concepts: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Unit-length skeleton features per modality and concept features, each (N, D)."""

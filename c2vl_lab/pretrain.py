@@ -36,6 +36,7 @@ class FitConfig:
         frames: frames of a training view.
         epochs, batch_size, lr, weight_decay: AdamW, one epoch of warm-up, cosine to zero.
         momentum: rate of the exponential moving average.
+        view_tau: temperature of the two-view contrast ("skeletonclr", and the optional extra term of "c2vl").
         seed: initial weights, order and augmentation depend on it alone.
         checkpoint_every: epochs between checkpoints.
     """
@@ -50,6 +51,7 @@ class FitConfig:
     lr: float = 2e-3
     weight_decay: float = 1e-3
     momentum: float = 0.99
+    view_tau: float = 0.1
     seed: int = 0
     checkpoint_every: int = 5
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -114,8 +116,9 @@ def build_learner(config: FitConfig, data: TrainingSet, device: str) -> Learner:
             {m: tensor(c) for m, c in data.concepts.items()},
             data.taus,
             config.objective,
+            config.view_tau,
         ),
-        "skeletonclr": lambda: ViewLearner(encoder, views, config.momentum),
+        "skeletonclr": lambda: ViewLearner(encoder, views, config.momentum, config.view_tau),
         "supervised": lambda: SupervisedLearner(encoder, views, tensor(data.labels), data.classes),
     }
     return choose(config.method, makers, "method")().to(device)
@@ -142,10 +145,9 @@ def fit(config: FitConfig, data: TrainingSet, run_dir: Path, device: str, progre
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     learner = build_learner(config, data, device)
-    optimizer = torch.optim.AdamW(
-        [p for p in learner.parameters() if p.requires_grad], lr=config.lr, weight_decay=config.weight_decay
-    )
-    card = {"fit": to_dict(config), "layout": data.layout.name, "data": _data_key(data)}
+    learner.low_precision = device.startswith("cuda")
+    optimizer = _optimizer(learner, config)
+    card = run_card(config, data)
     done = _resume(run_dir, card, learner, optimizer)
     if done:
         say(f"resuming after epoch {done} of {config.epochs}")
@@ -193,8 +195,7 @@ def _epoch(
         lr = config.lr * min(1.0, (step + 1) / len(batches)) * 0.5 * (1 + math.cos(math.pi * done))
         for group in optimizer.param_groups:
             group["lr"] = lr
-        with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=device.startswith("cuda")):
-            terms = learner.terms(clips[rows], rows, done, generator)
+        terms = learner.terms(clips[rows], rows, done, generator)
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):
             some = ", ".join(names[i] for i in rows[:8].tolist())
@@ -215,29 +216,51 @@ def _epoch(
     return row | {"lr": lr, "seconds": seconds, "clips_per_second": seen / seconds}
 
 
+def run_card(config: FitConfig, data: TrainingSet) -> dict[str, Any]:
+    """What a checkpoint says of its making: settings, joint layout, and a fingerprint of all that was trained on."""
+    extra = [data.taus, data.labels if data.labels is not None else [], data.names]
+    key = fingerprint(data.clips, *[data.concepts[m] for m in sorted(data.concepts)], *extra)
+    return {"fit": to_dict(config), "layout": data.layout.name, "data": key}
+
+
+def check_card(run_dir: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Refuse a checkpoint of other settings or other data.
+
+    Raises:
+        ConfigError: naming what differs.
+    """
+    for part, new in wanted.items():
+        old = found.get(part)
+        if old == new:
+            continue
+        if isinstance(new, dict) and isinstance(old, dict):
+            changed = "; ".join(f"{k}: {old.get(k)} -> {new[k]}" for k in new if old.get(k) != new[k])
+        else:
+            changed = f"{old} -> {new}"
+        raise ConfigError(
+            f"{Path(run_dir) / FILE} was trained with other settings ({part}: {changed}). "
+            "Use another run folder, or delete this one to train anew."
+        )
+
+
+def _optimizer(learner: Learner, config: FitConfig) -> torch.optim.Optimizer:
+    """AdamW; weight decay acts on matrices and kernels, not on biases, normalisation and the temperature."""
+    trained = [p for p in learner.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.lr)
+
+
 def _resume(run_dir: Path, card: dict[str, Any], learner: Learner, optimizer: torch.optim.Optimizer) -> int:
     """Restore the run's checkpoint if there is one; returns the number of finished epochs."""
     if not (run_dir / FILE).exists():
         return 0
     tensors, found = read_checkpoint(run_dir)
-    for part in card:
-        if found.get(part) != card[part]:
-            old, new = found.get(part), card[part]
-            if isinstance(new, dict) and isinstance(old, dict):
-                changed = [f"{k}: {old.get(k)} -> {new[k]}" for k in new if old.get(k) != new[k]]
-                old, new = "; ".join(changed), "these"
-            raise ConfigError(
-                f"{run_dir / FILE} was trained with other settings ({part}: {old} -> {new}). "
-                "Use another run folder, or delete this one to train anew."
-            )
+    check_card(run_dir, found, card)
     restore(tensors, learner, optimizer)
     return int(found["epoch"])
-
-
-def _data_key(data: TrainingSet) -> str:
-    """Fingerprint of all that is trained on."""
-    extra = [data.taus, data.labels if data.labels is not None else [], data.names]
-    return fingerprint(data.clips, *[data.concepts[m] for m in sorted(data.concepts)], *extra)
 
 
 def _mix(seed: int, epoch: int) -> int:

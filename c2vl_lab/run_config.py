@@ -34,16 +34,18 @@ class RunConfig:
         arm: one of :data:`ARMS`.
         modalities: "language", "vision" or "language+vision".
         seed: weights, order, augmentation and probe folds.
+        align, scale: see :class:`~c2vl_lab.data.transforms.PrepareConfig`; the same for every arm of a comparison.
         encoder, width, stream: see :class:`~c2vl_lab.pretrain.FitConfig`.
         frames: frames that the encoder sees.
-        epochs, batch_size, lr, weight_decay, momentum: training.
+        epochs, batch_size, lr, weight_decay, momentum, view_tau: training.
         crop, turn, tilt, size, noise: augmentation, see :class:`~c2vl_lab.data.augment.AugmentConfig`.
         teacher: "offline", "open_clip:MODEL:TAG" or "features:PATH".
         captions: "kinematic" or the path of a prompts file {clip name: [sentence, ...]}.
         pictures: "", "depth", "rendered" or "folder:PATH"; wanted where vision takes part.
         pictures_per_clip: pictures spread over a clip.
         pooling, components, center: see :class:`~c2vl_lab.concepts.ConceptConfig`.
-        alpha_max, gamma, schedule, effective_targets, skeleton_tau, vision_language_pair: the objective; arm "hard"
+        alpha_max, gamma, schedule, warmup, kappa, effective_targets, skeleton_tau, vision_language_pair,
+            two_view_weight: see :class:`~c2vl_lab.objective.ObjectiveConfig`; arm "hard"
             sets alpha_max to 0.
         checkpoint_every: epochs between checkpoints.
         device: "auto", "cpu" or "cuda".
@@ -59,12 +61,15 @@ class RunConfig:
     encoder: str = "temporal"
     width: int = 0
     stream: str = "joint"
+    align: bool = True
+    scale: bool = True
     frames: int = 32
     epochs: int = 60
     batch_size: int = 128
     lr: float = 2e-3
     weight_decay: float = 1e-3
     momentum: float = 0.99
+    view_tau: float = 0.1
     crop: float = 0.5
     turn: float = 60.0
     tilt: float = 10.0
@@ -80,17 +85,25 @@ class RunConfig:
     alpha_max: float = 0.5
     gamma: float = 0.5
     schedule: str = "progressive"
+    warmup: float = 0.1
+    kappa: float = 14.2857
     effective_targets: float = 3.0
     skeleton_tau: float = 0.1
     vision_language_pair: bool = True
+    two_view_weight: float = 0.0
     checkpoint_every: int = 10
     device: str = "auto"
 
     def __post_init__(self) -> None:
         choose(self.arm, ARMS, "arm")
         choose(self.modalities, MODALITIES, "choice of modalities")
-        if self.uses_concepts and "vision" in MODALITIES[self.modalities] and not self.pictures:
+        if self.uses_concepts and "vision" in MODALITIES[self.modalities] and not self._has_pictures:
             raise ConfigError(f"modalities='{self.modalities}' wants pictures: depth, rendered or folder:PATH.")
+
+    @property
+    def _has_pictures(self) -> bool:
+        """Pictures, or a file that holds their features."""
+        return bool(self.pictures) or self.teacher.startswith("features:")
 
     @property
     def uses_concepts(self) -> bool:
@@ -115,9 +128,12 @@ class RunConfig:
             alpha_max=0.0 if self.arm == "hard" else self.alpha_max,
             gamma=self.gamma,
             schedule=self.schedule,
+            warmup=self.warmup,
+            kappa=self.kappa,
             effective_targets=self.effective_targets,
             skeleton_tau=self.skeleton_tau,
             vision_language_pair=self.vision_language_pair,
+            two_view_weight=self.two_view_weight,
         )
         return FitConfig(
             method=TRAINED[self.arm],
@@ -128,6 +144,18 @@ class RunConfig:
 
 
 FIT_FIELDS = (
-    *("encoder", "width", "stream", "frames", "epochs", "batch_size", "lr", "weight_decay", "momentum", "seed"),
+    *(
+        "encoder",
+        "width",
+        "stream",
+        "frames",
+        "epochs",
+        "batch_size",
+        "lr",
+        "weight_decay",
+        "momentum",
+        "view_tau",
+        "seed",
+    ),
     "checkpoint_every",
 )

@@ -148,15 +148,52 @@ def test_self_supervised_arms_never_see_labels(base, tmp_path):
         assert all((one[name] == two[name]).all() for name in one), arm
 
 
+def interrupt_after_one(line):
+    if line.startswith("epoch 1/"):
+        raise KeyboardInterrupt
+
+
 def test_an_unfinished_run_is_not_measured(base, tmp_path):
     experiment = open_experiment(base)
     with pytest.raises(MissingError, match="No checkpoint"):
         evaluate(experiment, tmp_path)
+    cut = open_experiment(replace(base, checkpoint_every=1))
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(cut, tmp_path, interrupt_after_one)
+    with pytest.raises(MissingError, match="epoch 1 of 3"):
+        evaluate(cut, tmp_path)
+    assert (tmp_path / FILE).exists() and not (tmp_path / "results.json").exists()
+
+
+def test_a_refused_run_leaves_its_folder_as_it_was(base, tmp_path):
+    trained(base, tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    other = open_experiment(replace(base, lr=0.1))
+    with pytest.raises(ConfigError, match=r"lr: 0.002 -> 0.1"):
+        pretrain(other, tmp_path)
+    with pytest.raises(ConfigError, match="other settings"):
+        evaluate(other, tmp_path)
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_results_say_how_soft_the_targets_were(base, tmp_path):
+    experiment = open_experiment(base)
     pretrain(experiment, tmp_path)
-    longer = open_experiment(replace(base, epochs=9))
-    with pytest.raises(MissingError, match="epoch 3 of 9"):
-        evaluate(longer, tmp_path)
-    assert (tmp_path / FILE).exists()
+    targets = evaluate(experiment, tmp_path)["targets"]
+    # half of a batch of 10 says the same sentences: no temperature can tell these clips apart
+    assert targets["language"]["effective"] == pytest.approx(5.0, abs=0.5)
+    assert targets["skeleton"]["tau"] == base.skeleton_tau and 1 <= targets["skeleton"]["effective"] <= 10
+
+
+def test_vision_features_from_a_file(base, tmp_path):
+    names = open_experiment(base).store.names
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "vision.npz", names=np.array(names), features=rng.normal(size=(CLIPS, 3, 7)).astype(np.float32))
+    config = replace(base, teacher=f"features:{tmp_path / 'vision.npz'}", modalities="vision")
+    experiment = open_experiment(config)
+    assert experiment.features("vision").shape == (CLIPS, 3, 7)
+    pretrain(experiment, tmp_path / "run")
+    assert evaluate(experiment, tmp_path / "run")["stand_in_teacher"] is False
 
 
 def test_clips_without_sentences_are_named(base, tmp_path):

@@ -18,7 +18,7 @@ from c2vl_lab.data.layouts import KINECT20
 from c2vl_lab.errors import C2VLError, ConfigError, DataError, MissingError
 from c2vl_lab.logs import read_metrics
 from c2vl_lab.objective import ObjectiveConfig
-from c2vl_lab.pretrain import FitConfig, TrainingSet, build_learner, fit, pick_device
+from c2vl_lab.pretrain import FitConfig, TrainingSet, _optimizer, build_learner, fit, pick_device
 
 SMALL = FitConfig(width=16, epochs=6, batch_size=8, frames=16, checkpoint_every=2)
 
@@ -189,6 +189,43 @@ def test_a_failed_write_keeps_the_last_checkpoint(tmp_path, monkeypatch):
         save_checkpoint(tmp_path, learner, None, {"epoch": 2})
     assert read_checkpoint(tmp_path)[1] == {"epoch": 1}
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+@pytest.mark.parametrize("method", ["c2vl", "skeletonclr", "supervised"])
+def test_only_the_encoder_runs_in_low_precision(method):
+    """bfloat16 keeps three digits: enough for convolutions, not for the logits of a contrast."""
+    learner = build_learner(replace(SMALL, method=method), training_set(), "cpu")
+    seen = {}
+    learner.encoder.register_forward_hook(lambda module, given, out: seen.update(encoder=out.dtype))
+    learner.low_precision = True
+    clips, rows = torch.randn(8, 64, 1, 20, 3), torch.arange(8)
+    terms = learner.terms(clips, rows, 0.9, torch.Generator().manual_seed(0))
+    assert seen["encoder"] == torch.bfloat16
+    assert {term.dtype for term in terms.values()} == {torch.float32}
+    assert all(torch.isfinite(term) for term in terms.values())
+    if method == "c2vl":
+        hidden = learner.encode(learner.encoder, torch.randn(8, 3, 16, 20, 1))
+        skeleton, _ = learner.heads(hidden, {"language": learner.concepts["language"][rows]})
+        assert skeleton["language"].dtype == torch.float32
+
+
+def test_the_optional_two_view_term_adds_to_the_loss(tmp_path):
+    config = replace(SMALL, epochs=2, objective=ObjectiveConfig(two_view_weight=0.5))
+    learner = fit(config, training_set(), tmp_path, "cpu")
+    rows = read_metrics(tmp_path / "metrics.jsonl")
+    assert rows[0]["loss"] == pytest.approx(rows[0]["skeleton-language"] + rows[0]["two-view"], rel=1e-5)
+    assert same(weights(learner), weights(fit(config, training_set(), tmp_path, "cpu")))  # saved and read back
+
+
+def test_the_inverse_temperature_is_capped_and_not_decayed():
+    learner = build_learner(SMALL, training_set(), "cpu")
+    with torch.no_grad():
+        learner.heads.log_kappa.fill_(9.0)
+    learner.after_step()
+    assert float(learner.heads.kappa.detach()) == pytest.approx(100.0)
+    plain, free = _optimizer(learner, SMALL).param_groups
+    assert free["weight_decay"] == 0 and plain["weight_decay"] == SMALL.weight_decay
+    assert any(p is learner.heads.log_kappa for p in free["params"])
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")

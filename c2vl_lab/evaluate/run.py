@@ -15,7 +15,7 @@ import torch
 
 from c2vl_lab import __version__
 from c2vl_lab.artifacts import atomic_path, write_json
-from c2vl_lab.concepts import text_features
+from c2vl_lab.concepts import effective_targets, text_features
 from c2vl_lab.config import to_dict
 from c2vl_lab.data.transforms import coordinates
 from c2vl_lab.embed import embed
@@ -51,17 +51,15 @@ def evaluate(experiment: Experiment, run_dir: str | Path, progress: Progress = N
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    config, store, split = experiment.config, experiment.store, experiment.split
-    learner = load_learner(experiment, run_dir) if config.arm in TRAINED else None
+    learner = load_learner(experiment, run_dir) if experiment.config.arm in TRAINED else None
     features, encoder = run_features(experiment, learner)
     say(f"features: {features.shape[1]} dimensions for {len(features)} clips")
-    test = split.test[np.isfinite(features[split.test]).all(axis=1)]
-    notes = _notes(experiment, len(test))
-    labels, groups = store.labels, store.clips["subject"].to_numpy()
-    probe = linear_probe(
-        features[split.train], labels[split.train], groups[split.train], features[test], seed=config.seed
+    labels, groups = experiment.store.labels, experiment.store.clips["subject"].to_numpy()
+    train, test = (
+        part[np.isfinite(features[part]).all(axis=1)] for part in (experiment.split.train, experiment.split.test)
     )
-    near = nearest_neighbours(features[split.train], labels[split.train], features[test])
+    probe = linear_probe(features[train], labels[train], groups[train], features[test], seed=experiment.config.seed)
+    near = nearest_neighbours(features[train], labels[train], features[test])
     metrics: dict[str, Any] = {"linear": _share(probe.predicted, labels[test])}
     metrics |= {f"knn{k}": _share(predicted, labels[test]) for k, predicted in near.items()}
     if isinstance(learner, SupervisedLearner):
@@ -69,41 +67,61 @@ def evaluate(experiment: Experiment, run_dir: str | Path, progress: Progress = N
     if isinstance(learner, ConceptLearner) and "language" in learner.concepts:
         metrics |= _language(experiment, learner, features, test)
     say("  ".join(f"{name} {100 * metrics[name]:.1f}" for name in ("linear", "knn1")))
-    matrix = confusion_matrix(labels[test], probe.predicted, len(store.classes))
     rows = read_metrics(run_dir / "metrics.jsonl")
     result = {
+        **_about(experiment, train, test),
+        **({} if encoder is None else {"encoder": _encoder(experiment.config.encoder, encoder)}),
+        **({"targets": _targets(experiment, learner, features[train])} if isinstance(learner, ConceptLearner) else {}),
+        "feature_dimensions": features.shape[1],
+        "seconds": {"pretrain": sum(row["seconds"] for row in rows), "evaluate": time.perf_counter() - start},
+        "metrics": metrics,
+        "probe": {"C": probe.setting, "validation": probe.validation},
+        **_per_class(experiment.store.classes, labels[test], probe.predicted),
+    }
+    _save(run_dir, experiment, features, test, probe.predicted, near[1], result)
+    return result
+
+
+def _about(experiment: Experiment, train: np.ndarray, test: np.ndarray) -> dict[str, Any]:
+    """What was measured on what, by which settings and where."""
+    store, split, config = experiment.store, experiment.split, experiment.config
+    parts = {"train": len(split.train), "test": len(split.test), "probed": len(train), "tested": len(test)}
+    teacher: dict[str, Any] = {"stand_in_teacher": False}
+    if config.uses_concepts:
+        teacher = {"stand_in_teacher": experiment.teacher.stand_in, "teacher": experiment.teacher.name}
+    return {
         "format": 1,
         "config": to_dict(config),
         "dataset": store.dataset,
         "generated": store.generated,
         "fingerprint": store.fingerprint,
-        "split": {
-            "protocol": split.protocol,
-            "rule": split.rule,
-            "train": len(split.train),
-            "test": len(split.test),
-            "tested": len(test),
-        },
-        **_teacher(experiment),
-        **(
-            {"encoder": {"name": config.encoder, "parameters": parameter_count(encoder)}} if encoder is not None else {}
-        ),
-        "feature_dimensions": features.shape[1],
+        "split": {"protocol": split.protocol, "rule": split.rule, **parts},
+        **teacher,
         "device": device_name(experiment.device),
         "threads": torch.get_num_threads(),
         "versions": versions(),
-        "seconds": {"pretrain": sum(row["seconds"] for row in rows), "evaluate": time.perf_counter() - start},
-        "metrics": metrics,
-        "probe": {"C": probe.setting, "validation": probe.validation},
-        "classes": store.classes,
-        "confusion": matrix.tolist(),
-        "per_class": {
-            name: float(matrix[i, i] / matrix[i].sum()) for i, name in enumerate(store.classes) if matrix[i].sum()
-        },
-        "notes": notes,
+        "notes": _notes(experiment, len(test)),
     }
-    _save(run_dir, experiment, features, test, probe.predicted, near[1], result)
-    return result
+
+
+def _encoder(name: str, encoder: torch.nn.Module) -> dict[str, Any]:
+    return {"name": name, "parameters": parameter_count(encoder)}
+
+
+def _targets(experiment: Experiment, learner: ConceptLearner, train: np.ndarray) -> dict[str, dict[str, float]]:
+    """Temperature and effective number of targets of every side's self-similarity, on training clips."""
+    batch = min(experiment.config.batch_size, len(train))
+    centred = _unit(train - train.mean(axis=0))
+    sides = {m: (learner.contrast.taus[m], rows.cpu().numpy()) for m, rows in learner.concepts.items()}
+    sides["skeleton"] = (experiment.config.skeleton_tau, centred)
+    return {side: {"tau": tau, "effective": effective_targets(rows, tau, batch)} for side, (tau, rows) in sides.items()}
+
+
+def _per_class(classes: list[str], labels: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
+    """Confusion matrix and accuracy of each class that the test part holds, of the linear probe."""
+    matrix = confusion_matrix(labels, predicted, len(classes))
+    shares = {name: float(matrix[i, i] / matrix[i].sum()) for i, name in enumerate(classes) if matrix[i].sum()}
+    return {"classes": classes, "confusion": matrix.tolist(), "per_class": shares}
 
 
 def run_features(experiment: Experiment, learner: Learner | None) -> tuple[np.ndarray, torch.nn.Module | None]:
@@ -166,17 +184,6 @@ def _language(
 def _own_head(learner: SupervisedLearner, features: np.ndarray, labels: np.ndarray) -> float:
     logits = learner.classify.cpu()(torch.from_numpy(features))
     return _share(logits.argmax(dim=1).numpy(), labels)
-
-
-def _encoder(name: str, encoder: torch.nn.Module | None) -> dict[str, Any]:
-    return {} if encoder is None else {"encoder": {"name": name, "parameters": parameter_count(encoder)}}
-
-
-def _teacher(experiment: Experiment) -> dict[str, Any]:
-    """Which teacher, and whether it is a stand-in; nothing for arms that look at none."""
-    if not experiment.config.uses_concepts:
-        return {"stand_in_teacher": False}
-    return {"stand_in_teacher": experiment.teacher.stand_in, "teacher": experiment.teacher.name}
 
 
 def _notes(experiment: Experiment, tested: int) -> list[str]:
