@@ -8,12 +8,15 @@ import pytest
 
 from c2vl_lab.artifacts import read_json
 from c2vl_lab.checkpoints import FILE, read_checkpoint
-from c2vl_lab.config import replace
+from c2vl_lab.concepts import ConceptConfig
+from c2vl_lab.config import replace, to_dict
 from c2vl_lab.data.datasets import store_from_arrays
 from c2vl_lab.data.layouts import KINECT20
+from c2vl_lab.data.transforms import PrepareConfig
 from c2vl_lab.errors import ConfigError, DataError, MissingError
 from c2vl_lab.evaluate.run import class_points, evaluate, joint_space
 from c2vl_lab.experiment import load_learner, open_experiment, pretrain
+from c2vl_lab.pretrain import FitConfig
 from c2vl_lab.run_config import ARMS, RunConfig
 
 CLIPS, CLASSES = 40, 2
@@ -203,6 +206,15 @@ def test_clips_without_sentences_are_named(base, tmp_path):
     (tmp_path / "prompts.json").write_text(json.dumps(texts))
     with pytest.raises(MissingError, match="clip07"):
         open_experiment(config).training_set()
+
+
+def test_the_flat_settings_have_the_defaults_of_their_parts():
+    flat, parts = to_dict(RunConfig().fit_config()), to_dict(FitConfig())
+    flat.pop("checkpoint_every"), parts.pop("checkpoint_every")
+    assert flat["objective"].pop("kappa") == pytest.approx(parts["objective"].pop("kappa"), rel=1e-4)
+    assert flat == parts
+    assert ConceptConfig(RunConfig.pooling, RunConfig.components, RunConfig.center) == ConceptConfig()
+    assert PrepareConfig(align=RunConfig.align, scale=RunConfig.scale) == PrepareConfig()
 
 
 def test_settings_are_checked_before_any_work():
