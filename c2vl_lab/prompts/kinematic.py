@@ -8,6 +8,10 @@ Position k always speaks of the same aspect::
     4 legs
 
 These captions are our own stand-in for what a multimodal model says about a video: knowledge of kinematics in words.
+The captioner reads no labels, and no sentence holds a verb or an object of a class name: it says where the body is and
+how it moves. The writer of its rules did know the class lists, and compared wordings by labelled accuracy inside the
+training splits of NW-UCLA and UTD-MHAD (never on their test parts): the captions are label-free, their rules are not
+untouched by labels.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from c2vl_lab.prompts.kinematic_measures import bodies_of
 from c2vl_lab.prompts.kinematic_phases import phase_sentences, summary_sentence
 from c2vl_lab.prompts.kinematic_trunk import legs_sentence, locomotion_sentence, posture_sentence, trunk_sentence
 
-CAPTIONER_VERSION = "5"
+CAPTIONER_VERSION = "6"
 SENTENCES = 16
 
 

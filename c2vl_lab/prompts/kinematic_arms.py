@@ -102,8 +102,8 @@ def _rhythm(body: Body, side: str) -> str:
         return sentence(f"the {side} arm rests {bent}")
     shape = _shape(hand)
     size = pick(span, (0.7, 1.4, 2.2), ("small", "medium", "large", "huge"))
-    rounds = shape.split()[1] == "circle"
-    does = f"draws a {size} {shape}" if rounds else _beat(hand) or f"makes one {size} {shape}"
+    rounds = shape.split()[1] == "loop"
+    does = f"goes round in a {size} {shape}" if rounds else _beat(hand) or f"makes one {size} {shape}"
     return sentence(f"the {side} hand {does} {pace(quantile(speed(hand), 0.95))} {bent}")
 
 
@@ -119,10 +119,10 @@ def _shape(hand: np.ndarray) -> str:
     part = hand[raised(hand)]
     rounds, roundness = winding(part[:, :2])
     if abs(rounds) > 0.65 and roundness > 0.4:
-        return f"{'counter-clockwise' if rounds > 0 else 'clockwise'} circle in front of the body"
+        return f"{'counter-clockwise' if rounds > 0 else 'clockwise'} loop in front of the body"
     rounds, roundness = winding(part[:, [2, 1]])
     if abs(rounds) > 0.65 and roundness > 0.4:
-        return f"{'backward' if rounds > 0 else 'forward'} circle beside the body"
+        return f"{'backward' if rounds > 0 else 'forward'} loop beside the body"
     spread = np.linalg.svd(hand - hand.mean(axis=0), compute_uv=False)
     thin = float(spread[1] / max(spread[0], 1e-9)) if len(spread) > 1 else 0.0
     form = pick(thin, (0.2, 0.45), ("straight line", "arc", "wide curve"))
@@ -136,4 +136,4 @@ def _beat(hand: np.ndarray) -> str:
     main = np.linalg.svd(part - part.mean(axis=0), full_matrices=False)[2][0]
     signal = part @ main
     turns = swings(signal, max(0.15, 0.4 * float(np.ptp(signal))))
-    return f"swings {line(main)} {times((turns + 1) // 2)}" if turns >= 3 else ""
+    return f"repeats a stroke {line(main)} {times((turns + 1) // 2)}" if turns >= 3 else ""

@@ -22,7 +22,7 @@ def hands_sentence(body: Body) -> str:
     if meetings >= 2:
         parts = [f"the gap between the hands opens and closes {times(meetings)}"]
     if quantile(right[:, 0] - left[:, 0], 0.1) < -0.1:
-        parts.append("they cross")
+        parts.append("they pass each other sideways")
     parts += [_together(body), _contacts(body)]
     return sentence(join(parts))
 

@@ -22,7 +22,7 @@ def phase_sentences(body: Body, other: Body | None) -> list[str]:
         part = slice(first, max(int(np.ceil(edges[number + 1])), first + 1))
         doing = [legs_word(float(np.median(height[part]))), lean_word(float(np.median(lean[part])))]
         move = body.path[part][-1] - body.path[part][0]
-        doing.append("walks" if float(np.hypot(move[0], move[2])) > 0.35 else "")
+        doing.append("goes step by step" if float(np.hypot(move[0], move[2])) > 0.35 else "")
         doing.append("" if abs(move[1]) < 0.2 else "rises" if move[1] > 0 else "sinks")
         hands = [_hand_phase(body, side, part) for side in ("right", "left")]
         second = "" if other is None else pair_phase(body, other, part)

@@ -38,15 +38,16 @@ def posture_sentence(body: Body) -> str:
 
 
 def locomotion_sentence(body: Body) -> str:
-    """When the person walks, how far and which way, and turning."""
+    """When the person goes over the floor, how far and which way, and turning."""
     floor = body.path[:, [0, 2]]
     marks = np.linspace(0, len(body) - 1, 5).astype(int)
     walks = [float(np.linalg.norm(floor[b] - floor[a])) > 0.4 for a, b in pairwise(marks)]
     how = "stands on one spot"
     if all(walks):
-        how = "walks all the time"
+        how = "goes step by step over the floor all the time"
     elif any(walks):
-        how = f"walks {join([_QUARTERS[k] for k in range(4) if walks[k]])} and stands otherwise"
+        when = join([_QUARTERS[k] for k in range(4) if walks[k]])
+        how = f"goes step by step over the floor {when} and stands otherwise"
     move = floor[-1] - floor[0]
     net = float(np.linalg.norm(move))
     if net > 0.6:
@@ -71,7 +72,7 @@ def trunk_sentence(body: Body) -> str:
     twist = trunk_twist(body)
     most = quantile(lean, 0.95)
     rise = most - min(float(at_start(lean)), float(at_end(lean)))
-    amount = ("stays upright", "leans slightly", "leans forward", "leans far forward", "bends deep down to the floor")
+    amount = ("stays upright", "leans slightly", "leans forward", "leans far forward", "leans deep down to the floor")
     parts = [f"the trunk {pick(most, (12, 25, 45, 70), amount)}"]
     if rise > 15:
         parts[0] += f" {moment(float(np.argmax(lean)) / max(len(lean) - 1, 1))}"
@@ -114,5 +115,11 @@ def legs_sentence(body: Body) -> str:
     if quantile(np.abs(feet[:, 0]), 0.9) > 0.9:
         parts.append("the feet are set wide apart")
     knees = min(quantile(bend(body, f"{s}_hip", f"{s}_knee", f"{s}_ankle"), 0.05) for s in ("right", "left"))
-    parts.append(pick(knees, (80, 115, 145), ("the knees bend deep", "the knees bend", "the knees bend slightly", "")))
+    parts.append(
+        pick(
+            knees,
+            (80, 115, 145),
+            ("the knees are deeply bent", "the knees are bent", "the knees are slightly bent", ""),
+        )
+    )
     return sentence(join(parts) or "the legs stay straight and still")

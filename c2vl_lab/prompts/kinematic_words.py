@@ -1,5 +1,6 @@
 """From numbers to words: the bins of the kinematic captions, in one place.
 
+The words tell posture and movement; none is a verb or an object of a class name of NW-UCLA, UTD-MHAD or MSR Action3D.
 The edges are anatomical or round numbers chosen by us; lengths are torso lengths, angles degrees.
 """
 
@@ -82,9 +83,9 @@ def place(outward: float, front: float, side: str) -> str:
     if outward < -0.15:
         return f"across the body on the {'left' if side == 'right' else 'right'}"
     if outward > 0.95:
-        return f"stretched out to the {side}"
+        return f"far out to the {side}"
     if front > 0.95:
-        return "stretched out to the front"
+        return "far out to the front"
     if front > 0.45:
         return "in front of the middle" if outward < 0.2 else "in front of the body"
     if outward > 0.6:
@@ -108,19 +109,25 @@ def line(move: np.ndarray) -> str:
 
 def legs_word(height: float) -> str:
     """What the legs do, from the hips' height in leg lengths."""
-    words = ("crouches low", "sits or squats", "is half down", "bends the knees a little", "stands")
+    words = (
+        "crouches low",
+        "is at sitting height with bent knees",
+        "is half down",
+        "has slightly bent knees",
+        "stands",
+    )
     return pick(height, (0.45, 0.62, 0.78, 0.88), words)
 
 
 def lean_word(lean: float) -> str:
     """What the trunk does, from its lean to the front."""
-    words = ("leans back", "is upright", "leans forward", "bends forward", "bends down deep")
+    words = ("leans back", "is upright", "leans forward", "leans far forward", "leans deep down")
     return pick(lean, (-10, 20, 45, 70), words)
 
 
 def elbow(angle: float) -> str:
     """How far an elbow is bent."""
-    return pick(angle, (75, 110, 145), ("sharply bent", "half bent", "slightly bent", "stretched"))
+    return pick(angle, (75, 110, 145), ("sharply bent", "half bent", "slightly bent", "straight"))
 
 
 def pace(speed: float) -> str:
