@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from c2vl_lab import __version__
-from c2vl_lab.errors import C2VLError, ConfigError
+from c2vl_lab.errors import C2VLError, ConfigError, MissingError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -119,18 +119,30 @@ def _run(options: argparse.Namespace) -> int:
     if not options.notebook:
         print(options.usage())
         return 0 if options.help else 2
-    from c2vl_lab.artifacts import read_json
     from c2vl_lab.bench.notebooks import describe_parameters, find_notebook, run_notebook
 
     notebook = find_notebook(options.notebook)
     if options.help:
         print(options.usage() + "\n" + describe_parameters(notebook))
         return 0
-    parameters = read_json(Path(options.file)) if options.file else {}
+    parameters = _parameters_in(Path(options.file)) if options.file else {}
     parameters |= dict(options.parameters)
     output = Path(options.output or Path("work") / "notebooks" / notebook.name)
     print(f"Executed notebook: {run_notebook(notebook, parameters, output, _say)}")
     return 0
+
+
+def _parameters_in(path: Path) -> dict[str, Any]:
+    """The parameters of a JSON file."""
+    from c2vl_lab.artifacts import read_json
+
+    if not path.is_file():
+        raise MissingError(f'--parameters: there is no file {path}. Wanted a JSON file like {{"epochs": 3}}.')
+    values = read_json(path)
+    if not isinstance(values, dict):
+        found = type(values).__name__
+        raise ConfigError(f'--parameters: {path} wanted one JSON object like {{"epochs": 3}}, found a {found}.')
+    return values
 
 
 def _data(options: argparse.Namespace) -> int:
@@ -150,7 +162,6 @@ def _data(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     from c2vl_lab.artifacts import read_json
     from c2vl_lab.bench.report import build_report
-    from c2vl_lab.errors import MissingError
 
     runs = Path(options.runs)
     if not (runs / "suite.json").is_file():

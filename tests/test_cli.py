@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from ntu_files import skeleton_text
 
 from c2vl_lab.cli import main
 
@@ -22,6 +24,7 @@ from c2vl_lab.cli import main
         (("run", "06_benchmrk"), "There is no notebook '06_benchmrk'"),
         (("run", "06_benchmark", "-p", "epoch", "3"), "unknown parameter 'epoch'. Did you mean 'epochs'?"),
         (("run", "06_benchmark", "-p", "epochs", "many"), "'epochs' wanted int, found 'many'"),
+        (("run", "06_benchmark", "--parameters", "none.json"), "--parameters: there is no file none.json"),
         (("data", "nwucla"), "nwucla"),
         (("data", "utd-mhad", "--data", "nowhere"), "data_dir nowhere is no folder"),
         (("report", "nowhere"), "is no folder of a suite's runs"),
@@ -42,6 +45,57 @@ def test_a_truncated_zip_is_one_sentence(tmp_path, capsys):
     shown = capsys.readouterr()
     assert shown.out == "" and "all_sqe.zip" in shown.err and shown.err.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["nw-ucla"]
+
+
+def test_a_parameters_file_must_hold_an_object(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for text, sentence in (("[1]", "found a list"), ("{,", "line 1: not valid JSON")):
+        (tmp_path / "list.json").write_text(text)
+        assert main(["run", "06_benchmark", "--parameters", "list.json"]) == 2
+        shown = capsys.readouterr().err
+        assert sentence in shown and shown.startswith("c2vl: ") and shown.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["list.json"]
+
+
+def nan_text() -> str:
+    return skeleton_text([[(7, np.full((25, 3), np.nan))]])
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "sentence"),
+    [
+        ("S001C001P001R001A001", skeleton_text([[(7, np.ones((25, 3)))]] * 3)[:900], "was cut: fetch it again"),
+        ("S001C001P001R001A001", nan_text(), "joint coordinates are not finite"),
+        ("S001C001P001R001A061", skeleton_text([[(7, np.ones((25, 3)))]]), "outside the protocol's classes 1 to 60"),
+    ],
+)
+def test_a_bad_recording_is_one_sentence(file, text, sentence, tmp_path, monkeypatch, capsys):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / f"{file}.skeleton").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "ntu60", "--data", "raw"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == "" and f"{file}.skeleton" in shown.err and sentence in shown.err
+    assert shown.err.startswith("c2vl: ") and shown.err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"], "nothing is left behind"
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("teacher: open_clip:ViT-B-32:weights.pt", "there is no file weights.pt"),
+        ("captions: texts.json", "captions=texts.json: there is no file texts.json"),
+    ],
+)
+def test_an_absent_file_of_a_suite_is_one_sentence(setting, sentence, tmp_path, monkeypatch, capsys):
+    suite = "name: own\ntitle: Own\ndataset: generated\ngrid: [{arm: full}]\npresets: {cpu: {epochs: 1}}\n"
+    (tmp_path / "own.yml").write_text(suite + f"parameters: {{{setting}}}\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["bench", "own.yml"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == "" and sentence in shown.err
+    assert shown.err.startswith("c2vl: ") and shown.err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["own.yml"], "nothing is left behind"
 
 
 def test_help_of_a_notebook_lists_its_parameters(capsys):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import nbformat
+import numpy as np
+import pandas as pd
 import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -18,10 +22,12 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from c2vl_lab.bench.drive import BenchOptions, describe_plan, plan_suite, run_plan
 from c2vl_lab.bench.fingerprints import code_fingerprint, data_fingerprint
 from c2vl_lab.bench.notebooks import NotebookError, executed_error, is_finished, run_notebook
-from c2vl_lab.bench.runner import Machine, run_jobs
+from c2vl_lab.bench.runner import Machine, run_jobs, this_machine
 from c2vl_lab.bench.runs import Job, take_lock
-from c2vl_lab.bench.suite import Suite
-from c2vl_lab.errors import ConfigError
+from c2vl_lab.bench.suite import Suite, load_suite
+from c2vl_lab.data.datasets import store_from_arrays
+from c2vl_lab.data.layouts import NTU25
+from c2vl_lab.errors import C2VLError, ConfigError, DataError
 
 PARAMETERS = """run_dir: str = "run"  # folder
 seed: int = 0  # a number
@@ -75,6 +81,10 @@ def test_runs_skips_and_lists_failures(notebook):
     assert [outcome.status for outcome in second] == ["skipped", "failed", "skipped"]
     assert (tries(jobs[0]), tries(jobs[1]), tries(jobs[2])) == (1, 2, 1)
     assert any("skipped: a" in line for line in said)
+
+    # what shows other jobs' results is done again, complete or not
+    assert run_jobs([dataclasses.replace(jobs[2], always=True)], TWO, said.append)[0].status == "complete"
+    assert tries(jobs[2]) == 2
 
     # other code: everything in the folder is made anew; other words about it: nothing is
     old = jobs[0]
@@ -207,6 +217,84 @@ def test_the_data_fingerprint_sees_a_changed_file(tmp_path):
     assert before == data_fingerprint(parameters | {"work_dir": "elsewhere"})
     prompts.write_text("{ }")
     assert before != data_fingerprint(parameters)
+
+
+def test_the_data_fingerprint_sees_a_changed_teacher(tmp_path):
+    checkpoint = tmp_path / "weights.pt"
+    for spec in (f"open_clip:ViT-B-32:{checkpoint}", f"features:{checkpoint}"):
+        checkpoint.write_bytes(b"one")
+        before = data_fingerprint({"teacher": spec})
+        checkpoint.write_bytes(b"other")
+        assert before and before != data_fingerprint({"teacher": spec})
+    assert data_fingerprint({"teacher": "open_clip:ViT-B-32:openai"}) == data_fingerprint({"teacher": "offline"}) == ""
+
+
+def test_the_data_fingerprint_sees_other_depth_video(tmp_path):
+    data = tmp_path / "utd-mhad"
+    data.mkdir()
+    for name in ("Skeleton.zip", "Depth_t1.zip"):
+        write_zip(data / name, b"one")
+    parameters = {"dataset": "utd-mhad", "data_dir": str(tmp_path), "pictures": "depth"}
+    before, without = data_fingerprint(parameters), data_fingerprint(parameters | {"pictures": ""})
+    write_zip(data / "Depth_t1.zip", b"two")
+    assert data_fingerprint(parameters) != before and data_fingerprint(parameters | {"pictures": ""}) == without
+    (data / "Depth_t1.zip").write_bytes(b"PK\x03\x04 cut")
+    with pytest.raises(DataError, match=r"Depth_t1\.zip"):
+        data_fingerprint(parameters)
+
+
+def test_the_data_fingerprint_sees_other_subjects_of_an_own_store(tmp_path):
+    keys = set()
+    for subject in (1, 2):
+        table = pd.DataFrame({"name": ["a"], "label": [0], "subject": [subject]})
+        store_from_arrays(tmp_path / "mine", [np.ones((3, 25, 3))], table, NTU25, ["one"], "mine")
+        keys.add(data_fingerprint({"dataset": str(tmp_path / "mine")}))
+    assert len(keys) == 2
+
+
+def test_a_folder_named_like_a_value_is_not_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    parameters = {"dataset": "generated", "arm": "full", "teacher": "offline", "pictures": "rendered"}
+    before = data_fingerprint(parameters)
+    for name in ("full", "offline", "rendered", "generated"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("x")
+    assert data_fingerprint(parameters) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"captions": "absent.json"}, r"captions=absent\.json: there is no file"),
+        ({"teacher": "open_clip:ViT-B-32:/absent.pt"}, r"there is no file /absent\.pt"),
+        ({"teacher": "features:absent.npz"}, r"there is no file absent\.npz"),
+        ({"teacher": "ofline"}, "Did you mean 'offline'"),
+        ({"pictures": "folder:absent"}, "wanted a folder with one folder a clip"),
+        ({"pictures": "dept"}, "Did you mean 'depth'"),
+        ({"pictures": "depth"}, "only utd-mhad has depth video"),
+        ({"dataset": "nwucla"}, "Did you mean 'nw-ucla'"),
+    ],
+)
+def test_what_is_not_there_is_known_before_anything_starts(changes, sentence, tmp_path):
+    suite = load_suite("demo")
+    suite = dataclasses.replace(suite, parameters=suite.parameters | changes)
+    if "dataset" in changes:
+        suite = dataclasses.replace(suite, dataset=changes["dataset"], parameters={})
+    with pytest.raises(C2VLError, match=sentence):
+        plan_suite(suite, BenchOptions(work_dir=str(tmp_path / "work"), reports_dir=str(tmp_path / "reports")))
+    assert not list(tmp_path.iterdir())
+
+
+def test_device_cpu_leaves_the_gpus_alone(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert this_machine().gpus == ("0", "1") and this_machine().workers == 2
+    alone = this_machine(3, "cpu")
+    assert alone.gpus == () and alone.workers == 3
+
+
+def write_zip(path: Path, content: bytes) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("member", content)
 
 
 def wait_for(condition, seconds: float = 60.0) -> None:

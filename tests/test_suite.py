@@ -66,6 +66,12 @@ def test_only_picks_runs(tmp_path):
         (SMALL.replace("[0, 1]", "[]"), "'seeds' is empty"),
         (SMALL.replace("[0, 1]", "[zero]"), "seeds: wanted int, found 'zero'"),
         (SMALL.replace("title: Small\n", ""), "title"),
+        (
+            SMALL.replace("{epochs: 7, encoder: temporal}", ""),
+            "preset 'cpu' wants parameters, as in {epochs: 60}",
+        ),
+        (SMALL.replace("{epochs: 7, encoder: temporal}", "7"), "preset 'cpu' wants parameters"),
+        (SMALL.replace("{arm: full, epochs: 9}", "full"), "grid"),
         (SMALL.replace("arm: full, epochs: 9", "arm: untrained"), "twice"),
     ],
 )

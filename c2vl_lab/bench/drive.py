@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from c2vl_lab.bench.fingerprints import code_fingerprint, data_fingerprint
 from c2vl_lab.bench.notebooks import check_parameters, find_notebook, notebook_parameters
 from c2vl_lab.bench.runner import Outcome, Tally, clock, run_jobs, this_machine
 from c2vl_lab.bench.runs import Job, is_complete
-from c2vl_lab.bench.suite import RunSpec, Suite, expand, preset_name, run_key
+from c2vl_lab.bench.suite import RunSpec, Suite, expand, preset_name
 from c2vl_lab.errors import ConfigError
 
 Say = Callable[[str], None]
@@ -68,12 +68,15 @@ class Plan:
 
 
 def plan_suite(suite: Suite, options: BenchOptions) -> Plan:
-    """Expand a suite and check every name and every data file before anything is started.
+    """Expand a suite and check its names and files before anything is started.
+
+    Checked are: preset, parameters and their types, ``only``; that notebooks, published data files, captions file,
+    teacher file and pictures are there; that zips are complete. What single files hold is seen when they are read.
 
     Raises:
-        ConfigError: an unknown preset, parameter or ``only``.
-        MissingError: a notebook or the data are not there.
-        DataError: a data file cannot be used.
+        ConfigError: an unknown preset, parameter, ``only``, data set, teacher or kind of pictures.
+        MissingError: a notebook, the data or a file that a parameter names is not there.
+        DataError: an archive is cut or damaged.
     """
     preset = preset_name(suite, options.preset)
     folder = Path(options.work_dir) / "runs" / suite.name / preset
@@ -95,7 +98,8 @@ def plan_suite(suite: Suite, options: BenchOptions) -> Plan:
     }
     data = data_fingerprint(common)
     before = [_look_job(name, folder, common | extra, data) for name in suite.before]
-    after = [_look_job(name, folder, common | extra, data) for name in suite.after]
+    # what the last notebooks show has changed with the runs, so they are always done again
+    after = [replace(_look_job(name, folder, common | extra, data), always=True) for name in suite.after]
     runs = [job for job in jobs if job.id in chosen]
     return Plan(suite, options, preset, folder, report / "index.html", runs, jobs, before, after)
 
@@ -131,8 +135,8 @@ def describe_plan(plan: Plan) -> list[str]:
     """One line a job: what would be done, what is complete already."""
     lines = [f"{plan.suite.title}, preset {plan.preset}: {len(plan.runs)} runs in {plan.folder}"]
     for job in [*plan.before, *plan.runs, *plan.after]:
-        again = job not in plan.after and is_complete(job)
-        lines.append(f"  {'complete' if again else 'to do   '}  {job.id}  ({job.label})")
+        done = not job.always and is_complete(job)
+        lines.append(f"  {'complete' if done else 'to do   '}  {job.id}  ({job.label})")
     return lines
 
 
@@ -146,26 +150,20 @@ def run_plan(plan: Plan, say: Say) -> list[Outcome]:
     Returns:
         The outcomes of all jobs, failed ones included.
     """
-    machine = this_machine(plan.options.workers)
+    machine = this_machine(plan.options.workers, plan.options.device)
     on = f"GPU {', '.join(machine.gpus)}" if machine.gpus else f"CPU, {machine.threads} threads each"
     say(f"{plan.suite.title}, preset {plan.preset}: {len(plan.runs)} runs, {machine.workers} at once, {on}")
-    alone, tally = this_machine(1), Tally(len(plan.before) + len(plan.runs) + len(plan.after))
+    alone, tally = this_machine(1, plan.options.device), Tally(len(plan.before) + len(plan.runs) + len(plan.after))
     outcomes = [outcome for job in plan.before for outcome in run_jobs([job], alone, say, tally)]
     outcomes += run_jobs(plan.runs, machine, say, tally)
     _write_list(plan, outcomes)
     for job in plan.after:
-        _forget(job)
         outcomes += run_jobs([job], alone, say, tally)
     for outcome in outcomes:
         if outcome.status == "failed":
             say(f"FAILED: {outcome.job.id}: {outcome.error} See {outcome.job.executed}")
     say(f"{_count(outcomes)} in {clock(time.monotonic() - tally.begun)}. Runs: {plan.folder}")
     return outcomes
-
-
-def _forget(job: Job) -> None:
-    """Show notebooks behind the runs are always done again: what they show has changed."""
-    (job.folder / "run.json").unlink(missing_ok=True)
 
 
 def _count(outcomes: list[Outcome]) -> str:
@@ -187,5 +185,5 @@ def _write_list(plan: Plan, outcomes: list[Outcome]) -> None:
         rows[-1] |= {"error": error, "executed": job.executed.relative_to(plan.folder).as_posix()}
     looks = [{"id": job.id, "executed": f"{job.id}/executed.ipynb"} for job in [*plan.before, *plan.after]]
     card = {"format": 1, "suite": plan.suite.name, "title": plan.suite.title, "preset": plan.preset}
-    card |= {"command": plan.options.command, "key": run_key(plan.suite.presets[plan.preset])}
-    write_json(plan.folder / "suite.json", card | {"runs": rows, "notebooks": looks})
+    card |= {"command": plan.options.command, "runs": rows, "notebooks": looks}
+    write_json(plan.folder / "suite.json", card)

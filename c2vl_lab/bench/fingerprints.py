@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ast
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import c2vl_lab
-from c2vl_lab.artifacts import fingerprint
-from c2vl_lab.bench.suite import is_place
+from c2vl_lab.artifacts import file_sha256, fingerprint
 from c2vl_lab.data.datasets import DATASETS, sources_key
+from c2vl_lab.errors import ConfigError, MissingError, near_miss
+from c2vl_lab.prompts.pictures import KINDS as PICTURES
+from c2vl_lab.prompts.pictures import depth_archives
+from c2vl_lab.teachers.loading import KINDS as TEACHERS
 
 PACKAGE = Path(c2vl_lab.__file__).parent
 # What a run looks like and who starts it does not change its numbers.
@@ -18,25 +22,85 @@ NO_NUMBERS = ("viz", "bench", "cli.py")
 
 
 def data_fingerprint(parameters: dict[str, Any]) -> str:
-    """What the parameters read from disk: the data set's files, and any file that a parameter names.
+    """What the parameters read from disk: the data set's files, the captions, the teacher's weights, the pictures.
+
+    Everything is looked at for its content, so that all of it is known to be there before a long run starts. No other
+    parameter names a file.
 
     Raises:
-        MissingError: the data set's files are not there.
-        DataError: one of them cannot be used.
+        ConfigError: a data set, teacher or kind of pictures that does not exist.
+        MissingError: a file that a parameter names is not there.
+        DataError: one of the data set's archives cannot be used.
     """
-    parts = []
+    data_dir = parameters.get("data_dir", "")
     dataset = str(parameters.get("dataset", "generated"))
+    captions = str(parameters.get("captions", "kinematic"))
+    parts = {
+        "dataset": _dataset_key(dataset, data_dir),
+        "captions": "" if captions == "kinematic" else _file_key(Path(captions), f"captions={captions}"),
+        "teacher": _teacher_key(str(parameters.get("teacher", "offline"))),
+        "pictures": _pictures_key(str(parameters.get("pictures", "")), dataset, data_dir),
+    }
+    return fingerprint(parts) if any(parts.values()) else ""
+
+
+def _dataset_key(dataset: str, data_dir: str | Path) -> str:
+    """Content of the published files, or of an own store's two tables (the coordinates' digest is in one of them)."""
+    if dataset == "generated":
+        return ""
     if dataset in DATASETS:
-        parts.append(sources_key(DATASETS[dataset].find(parameters.get("data_dir", ""))))
-    elif (Path(dataset) / "meta.json").is_file():
-        parts.append(sources_key([Path(dataset) / "meta.json"]))
-    for name, value in sorted(parameters.items()):
-        path = Path(str(value).split(":", 1)[-1])
-        if isinstance(value, str) and value and not is_place(name) and name != "dataset" and path.exists():
-            files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-            parts.append(fingerprint(name, [[p.name, p.stat().st_size] for p in files] if path.is_dir() else ""))
-            parts.append("" if path.is_dir() else sources_key(files))
-    return fingerprint(parts) if parts else ""
+        return sources_key(DATASETS[dataset].find(data_dir))
+    folder = Path(dataset).expanduser()
+    if not (folder / "meta.json").is_file():
+        known = near_miss(dataset, ["generated", *DATASETS])
+        raise ConfigError(f"There is no data set or store folder '{dataset}'. {known}")
+    return fingerprint([_file_key(folder / name, f"dataset={dataset}") for name in ("meta.json", "clips.json")])
+
+
+def _teacher_key(teacher: str) -> str:
+    """Content of the checkpoint or feature file; a published tag and the offline teacher are known by their names."""
+    kind, _, rest = teacher.partition(":")
+    if kind not in TEACHERS:
+        raise ConfigError(f"There is no teacher named '{teacher}'. {near_miss(kind, TEACHERS)}")
+    weights = rest if kind == "features" else rest.partition(":")[2]
+    path = Path(weights)
+    if kind == "offline" or (kind == "open_clip" and not weights):
+        return ""
+    if kind == "open_clip" and path.is_dir():
+        return fingerprint([[p.name, _file_key(p, "")] for p in sorted(path.rglob("*")) if p.is_file()])
+    is_tag = kind == "open_clip" and not path.is_file() and not path.suffix and len(path.parts) == 1
+    return "" if is_tag else _file_key(path, f"teacher={teacher}")
+
+
+def _pictures_key(pictures: str, dataset: str, data_dir: str | Path) -> str:
+    """Directory of the depth archives, or names, sizes and times of the images of a folder."""
+    kind, _, rest = pictures.partition(":")
+    if pictures and kind not in PICTURES:
+        raise ConfigError(f"There are no pictures named '{pictures}'. {near_miss(kind, PICTURES)}")
+    if kind == "depth":
+        return sources_key(depth_archives(dataset, data_dir))
+    if kind != "folder":
+        return ""
+    folder = Path(rest).expanduser()
+    if not rest or not folder.is_dir():
+        raise MissingError(f"pictures={pictures}: wanted a folder with one folder a clip, found none.")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    states = [(path.relative_to(folder).as_posix(), path.stat()) for path in files]
+    return fingerprint([[name, state.st_size, state.st_mtime_ns] for name, state in states])
+
+
+def _file_key(path: Path, setting: str) -> str:
+    """A file's digest."""
+    if not path.is_file():
+        raise MissingError(f"{setting}: there is no file {path}. Give the path of one, or take another setting.")
+    state = path.stat()
+    return _digest(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _digest(path: Path, size: int, changed: int) -> str:
+    """SHA-256, computed once for all runs of a suite as long as the file is not touched (checkpoints are large)."""
+    return file_sha256(path)
 
 
 def code_fingerprint(notebook: Path, package: Path = PACKAGE, leave_out: tuple[str, ...] = NO_NUMBERS) -> str:

@@ -60,11 +60,16 @@ class Tally:
     begun: float = field(default_factory=time.monotonic)
 
 
-def this_machine(workers: int = 0) -> Machine:
-    """Workers, threads and GPUs for this machine: one job a GPU, or one a core where there is none."""
+def this_machine(workers: int = 0, device: str = "auto") -> Machine:
+    """Workers, threads and GPUs for this machine: one job a GPU, or one a core where there is none.
+
+    Args:
+        workers: jobs at once; 0 means as many as the machine has GPUs or cores.
+        device: "cpu" leaves the GPUs alone.
+    """
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    gpus = _gpu_ids()
+    gpus = () if device == "cpu" else _gpu_ids()
     workers = workers if workers > 0 else len(gpus) or cores
     return Machine(workers=workers, threads=max(1, cores // workers), gpus=gpus)
 
@@ -170,7 +175,7 @@ class _Pool:
                     self.elsewhere.add(job.id)
                     self.say(f"elsewhere: {job.id} is being run by another process; its result will be used")
                 continue
-            if is_complete(job):
+            if not job.always and is_complete(job):
                 lock.close()
                 self._end(Outcome(job, "skipped"), f"complete already, skipped: {job.id}")
                 continue

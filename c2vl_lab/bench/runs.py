@@ -32,6 +32,7 @@ class Job:
         result: file in the folder that the notebook must leave; empty for notebooks that only show.
         code: fingerprint of the code that the notebook uses.
         data: fingerprint of the data that it reads.
+        always: done again even where it is complete, because it shows what other jobs have made.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Job:
     result: str = ""
     code: str = ""
     data: str = ""
+    always: bool = False
 
     @property
     def executed(self) -> Path:

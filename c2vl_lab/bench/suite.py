@@ -91,6 +91,10 @@ def load_suite(name: str | Path) -> Suite:
     for what in ("grid", "presets", "seeds"):
         if not getattr(suite, what):
             raise ConfigError(f"{path.name}: '{what}' is empty; a suite needs at least one.")
+    for preset, values in suite.presets.items():
+        if not isinstance(values, dict):
+            found = "nothing" if values is None else repr(values)
+            raise ConfigError(f"{path.name}: preset '{preset}' wants parameters, as in {{epochs: 60}}, found {found}.")
     return suite
 
 
