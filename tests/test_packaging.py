@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -16,7 +20,7 @@ from packaging.version import Version
 ROOT = Path(__file__).parent.parent
 
 
-def project() -> dict:
+def project() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -77,11 +81,18 @@ def test_a_wrong_python_is_one_sentence(tmp_path):
     assert not (tmp_path / ".venv").exists()
 
 
-def test_the_environment_is_that_of_the_constraints():
-    """Said, not demanded: a newer set may be under test. But what is installed must satisfy pyproject.toml."""
-    import importlib.metadata
-
+def test_what_is_installed_is_inside_the_ranges():
     for text in project()["dependencies"]:
         wanted = Requirement(text)
         found = Version(importlib.metadata.version(wanted.name))
         assert wanted.specifier.contains(found.base_version, prereleases=True), f"{wanted.name} {found}"
+
+
+@pytest.mark.skipif(Path(sys.prefix) != ROOT / ".venv", reason="not the environment that `make setup` builds")
+def test_the_environment_of_make_setup_holds_exactly_the_pins():
+    for name, wanted in pins().items():
+        try:
+            found = Version(importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            continue  # wanted on another system or Python only
+        assert found.public == wanted.public, f"{name}: wanted {wanted}, found {found}. Run make setup."

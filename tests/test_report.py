@@ -13,9 +13,11 @@ from scipy.stats import binomtest
 
 from c2vl_lab.bench.report import build_report
 from c2vl_lab.bench.report_tables import published, sections
+from c2vl_lab.bench.results import ARMS as REPORTED
 from c2vl_lab.bench.results import aggregate, find_runs, predictions, results_frame
 from c2vl_lab.bench.statistics import bootstrap_interval, compare, mcnemar
 from c2vl_lab.errors import DataError, MissingError
+from c2vl_lab.run_config import ARMS as RUN_ARMS
 
 EVIL = "<script>alert(1)</script>"
 CLASSES = ["wave", EVIL]
@@ -148,6 +150,33 @@ def test_comparison_pairs_the_clips_and_the_seeds(runs_dir):
     assert result.only_first == (6, 6) and result.only_second == (0, 0)  # seed 2 has no partner
     with pytest.raises(DataError, match="different clips"):
         compare(full, base.iloc[1:])
+
+
+def test_arms_with_fewer_test_clips_are_compared_on_the_common_ones(runs_dir, tmp_path):
+    split = {"protocol": "xsub", "train": 1020, "test": 40, "tested": 30, "rule": "odd performers train"}
+    for seed in (0, 1):
+        folder = runs_dir / f"hard-s{seed}"
+        write_run(folder, "hard", seed, 6, split=split, notes=["Tested on the 30 of 40 test clips that have pictures."])
+        pd.read_parquet(folder / "predictions.parquet").iloc[:30].to_parquet(folder / "predictions.parquet")
+    write_run(runs_dir / "prompts-s0", "prompts", 0, 6)
+    others = pd.read_parquet(runs_dir / "prompts-s0" / "predictions.parquet")
+    others.assign(name="other " + others["name"]).to_parquet(runs_dir / "prompts-s0" / "predictions.parquet")
+    section = sections(find_runs(runs_dir))[0]
+    against = {a.label.split(",")[0]: a for a in section.against}
+    fewer, none, same = (against[k] for k in ("CLIP-style hard contrast", "Prompts alone", "SkeletonCLR-style"))
+    assert fewer.on == "on the 30 test clips that both have, of 40 here and 30 there"
+    assert fewer.values.difference == pytest.approx(6 / 30 - (4 + 6 + 8) / 90)
+    assert none.on == "no common test clip" and none.values is None and same.on == ""
+    row = next(row for row in section.rows if row.label == fewer.label)
+    assert row.encoder.endswith("; on 30 of 40 test clips")
+    build_report(runs_dir, tmp_path / "report", "Toy")
+    html = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert fewer.on in html and none.on in html and html.count("Tested on the 30 of 40 test clips") == 1
+    assert fewer.on in (tmp_path / "report" / "results.md").read_text(encoding="utf-8")
+
+
+def test_every_arm_of_a_run_has_its_name_in_the_report():
+    assert list(REPORTED) == list(RUN_ARMS)
 
 
 class Page(HTMLParser):

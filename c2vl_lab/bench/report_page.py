@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from c2vl_lab.bench.report_figures import Picture, data_uri, examples, newest
-from c2vl_lab.bench.report_tables import Against, Section, costs, published, signed
+from c2vl_lab.bench.report_tables import Against, Section, costs, published
 from c2vl_lab.bench.results import Run
 
 
@@ -85,17 +85,15 @@ def tiles(section: Section) -> list[Tile]:
         if name in ("linear probe", "1-NN") and cell.text:
             found.append(Tile(cell.text, "%", f"{name}, {main.label}, {over}"))
     for arm in ("skeletonclr", "supervised"):
-        found += [_distance(a) for a in section.against if section.arms[a.label][0].arm == arm]
+        found += [_distance(a) for a in section.against if a.values and section.arms[a.label][0].arm == arm]
     return found
 
 
 def _distance(against: Against) -> Tile:
     """A difference as a tile, with its interval."""
-    return Tile(
-        signed(against.values.difference),
-        "points",
-        f"linear probe against “{against.label}” (95 %: {against.interval})",
-    )
+    on = f", {against.on}" if against.on else ""
+    text = f"linear probe against “{against.label}” (95 %: {against.interval}){on}"
+    return Tile(against.difference, "points", text)
 
 
 def _script_safe(json_text: str) -> str:

@@ -37,14 +37,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Against:
-    """The full method beside one other arm, as text, and the comparison itself."""
+    """The full method beside one other arm, as text, and the comparison itself (None without a common test clip).
+
+    ``on`` says on how many clips where the two arms were not tested on the same ones.
+    """
 
     label: str
+    on: str
     difference: str
     interval: str
     clips: str
     p_values: str
-    values: Comparison
+    values: Comparison | None
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def _section(title: str, frame: pd.DataFrame, runs: list[Run]) -> Section:
         numbers = {str(row["metric"]): row for _, row in table[table["label"] == label].iterrows()}
         cells = [_cell(numbers[m], own) if m in numbers else Cell("") for m in metrics]
         group = str(next(iter(numbers.values()))["group"]) if numbers else ""
-        rows.append(Row(group, label, encoder_text(own[0]) + _own_head(own), cells, label == main))
+        rows.append(Row(group, label, encoder_text(own[0]) + _own_head(own) + _tested(own), cells, label == main))
     against = _comparisons(by_label, main) if main else []
     return Section(title, facts(runs), [METRIC_TITLES[m] for m in metrics], rows, against, table, by_label, main)
 
@@ -107,28 +111,30 @@ def _cell(number: pd.Series, runs: list[Run]) -> Cell:
 
 
 def _comparisons(by_label: dict[str, list[Run]], main: str) -> list[Against]:
-    """The full method against every other arm, linear probe, on the same test clips."""
+    """The full method against every other arm, linear probe, on the test clips that both arms have."""
     usable = {k: v for k, v in by_label.items() if all((r.path / "predictions.parquet").is_file() for r in v)}
     if main not in usable:
         return []
     own = predictions(usable[main], "linear")
-    found = []
-    for label, runs in usable.items():
-        other = predictions(runs, "linear")
-        if label == main or not own.index.equals(other.index):
-            continue
-        result = compare(own, other)
-        found.append(
-            Against(
-                str(label),
-                signed(result.difference),
-                f"{signed(result.low)} to {signed(result.high)}",
-                ", ".join(f"{a} / {b}" for a, b in zip(result.only_first, result.only_second, strict=True)),
-                ", ".join("< 0.001" if p < 0.001 else f"{p:.3f}" for p in result.p_values),
-                result,
-            )
-        )
-    return found
+    return [_against(str(label), own, predictions(runs, "linear")) for label, runs in usable.items() if label != main]
+
+
+def _against(label: str, own: pd.DataFrame, other: pd.DataFrame) -> Against:
+    """One comparison; arms that were tested on other clips are compared on the common ones, and that is said."""
+    common = own.index[own.index.isin(other.index)]
+    if not len(common):
+        return Against(label, "no common test clip", "–", "–", "–", "–", None)
+    result = compare(own.loc[common], other.loc[common])
+    same = len(common) == len(own) == len(other)
+    return Against(
+        label,
+        "" if same else f"on the {len(common)} test clips that both have, of {len(own)} here and {len(other)} there",
+        signed(result.difference),
+        f"{signed(result.low)} to {signed(result.high)}",
+        ", ".join(f"{a} / {b}" for a, b in zip(result.only_first, result.only_second, strict=True)),
+        ", ".join("< 0.001" if p < 0.001 else f"{p:.3f}" for p in result.p_values),
+        result,
+    )
 
 
 def signed(share: float) -> str:
@@ -149,6 +155,13 @@ def _own_head(runs: list[Run]) -> str:
     """Mean accuracy of a supervised arm's own classifier, which no other arm has."""
     found = [run.results["metrics"]["own_head"] for run in runs if "own_head" in run.results.get("metrics", {})]
     return f"; its own classifier {100 * sum(found) / len(found):.1f}" if found else ""
+
+
+def _tested(runs: list[Run]) -> str:
+    """How many clips an arm was tested on, where these are not the whole test part."""
+    split = runs[0].results.get("split", {})
+    fewer = "tested" in split and split["tested"] < split["test"]
+    return f"; on {split['tested']:,} of {split['test']:,} test clips" if fewer else ""
 
 
 def facts(runs: Sequence[Run]) -> list[tuple[str, str]]:
@@ -236,9 +249,9 @@ def markdown(title: str, found: Sequence[Section], failed: Sequence[Run], comman
                 "| against | difference | 95 % interval over clips | exact McNemar p, each seed |",
                 "|---|---|---|---|",
             ]
-            lines += [
-                f"| {_bar_free(a.label)} | {a.difference} | {a.interval} | {a.p_values} |" for a in section.against
-            ]
+            for a in section.against:
+                label = _bar_free(f"{a.label} ({a.on})" if a.on else a.label)
+                lines.append(f"| {label} | {a.difference} | {a.interval} | {_bar_free(a.p_values)} |")
             lines.append("")
     if failed:
         lines += ["## Runs that are not complete", ""]
