@@ -173,3 +173,11 @@ def test_examples_are_saved_with_sentences_and_pictures(tmp_path):
     assert [entry["class"] for entry in found] == ["a", "c"]
     assert found[0]["sentences"] == [EVIL] and (tmp_path / "e" / found[0]["pictures"]).is_file()
     assert (tmp_path / "e" / found[1]["strip"]).is_file()
+
+
+def test_progress_lines_get_a_bar():
+    from c2vl_lab.viz.status import with_bar
+
+    assert with_bar("epoch 30/60  loss 1.0") == "[==========          ] epoch 30/60  loss 1.0"
+    assert with_bar("0/7 clips").startswith("[                    ]")
+    assert with_bar("features: 256 dimensions") == "features: 256 dimensions"
