@@ -199,6 +199,8 @@ def per_class(accuracies: Mapping[str, Mapping[str, float]], title: str = "") ->
 def soft_targets(targets: Any, names: Sequence[str], title: str = "") -> Figure:
     """Heat map of a batch's soft targets: row i says which clips count as a match for clip i, and how much.
 
+    The colours span what lies off the diagonal: a clip's share in itself is far larger and would hide the rest.
+
     Args:
         targets: (N, N) rows that sum to 1.
         names: N clip or class names; left away above 40.
@@ -212,14 +214,15 @@ def soft_targets(targets: Any, names: Sequence[str], title: str = "") -> Figure:
         raise DataError(f"Soft targets of {len(names)} clips are a square matrix of that size, found {matrix.shape}.")
     figure = Figure(figsize=(theme.COLUMN_WIDTH * 1.5, theme.COLUMN_WIDTH * 1.25), layout="constrained")
     axes = figure.subplots()
-    image = axes.imshow(matrix, cmap="cividis", vmin=0)
+    others = matrix[~np.eye(len(matrix), dtype=bool)]
+    image = axes.imshow(matrix, cmap="cividis", vmin=0, vmax=max(others.max(initial=0.0), 1e-6))
     if len(names) <= 40:
         axes.set_xticks(range(len(names)), names, rotation=90, fontsize=5, parse_math=False)
         axes.set_yticks(range(len(names)), names, fontsize=5, parse_math=False)
     else:
         axes.set(xticks=[], yticks=[])
     axes.tick_params(length=0)
-    bar = figure.colorbar(image, ax=axes, shrink=0.8, label="target probability")
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, extend="max", label="target probability (diagonal: beyond the scale)")
     bar.outline.set_visible(False)
     _heading(figure, title)
     return figure

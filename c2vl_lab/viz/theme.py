@@ -75,8 +75,10 @@ def setup(interactive: bool | None = None) -> str:
             page, None to find out: Jupyter's server names its sessions in JPY_SESSION_NAME.
     """
     import matplotlib.pyplot as plt
+    import pandas as pd
     import plotly.io
 
+    pd.set_option("display.max_colwidth", None)  # sentences are there to be read to their end
     if interactive is None:
         interactive = "JPY_SESSION_NAME" in os.environ
     plotly.io.renderers.default = "plotly_mimetype" if interactive else "plotly_mimetype+notebook"
