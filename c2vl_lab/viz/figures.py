@@ -222,7 +222,8 @@ def soft_targets(targets: Any, names: Sequence[str], title: str = "") -> Figure:
     else:
         axes.set(xticks=[], yticks=[])
     axes.tick_params(length=0)
-    bar = figure.colorbar(image, ax=axes, shrink=0.8, extend="max", label="target probability (diagonal: beyond the scale)")
+    label = "target probability (diagonal: beyond the scale)"
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, extend="max", label=label)
     bar.outline.set_visible(False)
     _heading(figure, title)
     return figure
