@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from c2vl_lab.artifacts import read_json, write_json
+from c2vl_lab.artifacts import fingerprint, read_json, write_json
 from c2vl_lab.checkpoints import read_checkpoint, restore
 from c2vl_lab.concepts import (
     ConceptConfig,
@@ -141,7 +141,15 @@ class Experiment:
             taus=taus,
             labels=self.store.labels[train] if supervised else None,
             classes=len(self.store.classes) if supervised else 0,
+            key=self._training_key(concepts),
         )
+
+    def _training_key(self, modalities: Iterable[str]) -> str:
+        """Fingerprint of recordings, normalisation, training names, raw teacher features and their pooling."""
+        train = self.split.train
+        parts = [self.store.fingerprint, self.config.align, self.config.scale, [self.store.names[i] for i in train]]
+        pooling = [self.config.pooling, self.config.components, self.config.center]
+        return fingerprint(*parts, pooling, *[self.features(m)[train] for m in sorted(modalities)])
 
     def _tell_targets(self, modality: str, rows: np.ndarray, tau: float, batch: int) -> None:
         """Log the effective number of targets, with a warning where they carry nothing."""

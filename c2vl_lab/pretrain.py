@@ -73,6 +73,8 @@ class TrainingSet:
         concepts: pooled teacher features per modality (N, D_m), for "c2vl".
         taus: intra-modal temperatures per modality, for "c2vl".
         labels, classes: (N,) and their number, for "supervised" only.
+        key: fingerprint of what all this was made from; empty: the arrays' own. Arrays that went through a PCA
+            differ in their last digits with the number of threads, and a checkpoint must not be refused for that.
     """
 
     clips: np.ndarray
@@ -82,6 +84,7 @@ class TrainingSet:
     taus: dict[str, float] = field(default_factory=dict)
     labels: np.ndarray | None = None
     classes: int = 0
+    key: str = ""
 
 
 def pick_device(wanted: str) -> str:
@@ -218,9 +221,13 @@ def _epoch(
 
 def run_card(config: FitConfig, data: TrainingSet) -> dict[str, Any]:
     """What a checkpoint says of its making: settings, joint layout, and a fingerprint of all that was trained on."""
+    return {"fit": to_dict(config), "layout": data.layout.name, "data": data.key or _content(data)}
+
+
+def _content(data: TrainingSet) -> str:
+    """Fingerprint of a training set's arrays."""
     extra = [data.taus, data.labels if data.labels is not None else [], data.names]
-    key = fingerprint(data.clips, *[data.concepts[m] for m in sorted(data.concepts)], *extra)
-    return {"fit": to_dict(config), "layout": data.layout.name, "data": key}
+    return fingerprint(data.clips, *[data.concepts[m] for m in sorted(data.concepts)], *extra)
 
 
 def check_card(run_dir: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:

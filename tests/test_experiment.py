@@ -8,7 +8,7 @@ import pytest
 
 from c2vl_lab.artifacts import read_json
 from c2vl_lab.checkpoints import FILE, read_checkpoint
-from c2vl_lab.concepts import ConceptConfig
+from c2vl_lab.concepts import ConceptConfig, ConceptSpace
 from c2vl_lab.config import replace, to_dict
 from c2vl_lab.data.datasets import store_from_arrays
 from c2vl_lab.data.layouts import KINECT20
@@ -177,6 +177,17 @@ def test_a_refused_run_leaves_its_folder_as_it_was(base, tmp_path):
     with pytest.raises(ConfigError, match="other settings"):
         evaluate(other, tmp_path)
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_rounding_in_the_concepts_does_not_refuse_a_checkpoint_but_other_texts_do(base, tmp_path, monkeypatch):
+    """Another number of threads changes the PCA's last digits; notebook 05 may have more threads than a run had."""
+    trained(base, tmp_path)
+    exact = ConceptSpace.transform
+    monkeypatch.setattr(ConceptSpace, "transform", lambda *a, **k: exact(*a, **k) * np.float32(1 + 3e-7))
+    load_learner(open_experiment(base), tmp_path)
+    other = make(tmp_path / "other", prompts={n: ["Something else.", n] for n in table_of().name})
+    with pytest.raises(ConfigError, match="data"):
+        load_learner(open_experiment(other), tmp_path)
 
 
 def test_results_say_how_soft_the_targets_were(base, tmp_path):
