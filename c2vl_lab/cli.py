@@ -92,7 +92,9 @@ def _bench(options: argparse.Namespace) -> int:
 
     if options.workers < 0:
         raise ConfigError(f"--workers wants 1 or more (0: chosen for the machine), found {options.workers}.")
-    command = shlex.join(["c2vl", *options.given])
+    # a report is sent to others: where the data lay on this machine is nobody's business
+    hidden = options.data if os.path.isabs(options.data) else ""
+    command = shlex.join(["c2vl", *(a.replace(hidden, "DATA") if hidden else a for a in options.given)])
     bench = BenchOptions(
         data_dir=options.data,
         preset=options.preset,

@@ -16,6 +16,7 @@ from c2vl_lab.bench.report_figures import draw_section, origin
 from c2vl_lab.bench.report_page import Page, render
 from c2vl_lab.bench.report_tables import markdown, sections
 from c2vl_lab.bench.results import Run, find_runs, results_frame
+from c2vl_lab.bench.suite import is_place
 
 
 def build_report(runs_dir: str | Path, report_dir: str | Path, title: str, command: str = "") -> Path:
@@ -112,7 +113,7 @@ def _manifest(report_dir: Path, title: str, command: str, runs: list[Run]) -> di
                 "label": run.label,
                 "status": run.status,
                 "error": run.error,
-                "parameters": run.parameters,
+                "parameters": {k: v for k, v in run.parameters.items() if not is_place(k)},
                 "results_sha256": file_sha256(run.path / "results.json") if run.results else "",
             }
             for run in runs
