@@ -131,8 +131,8 @@ def _against(label: str, own: pd.DataFrame, other: pd.DataFrame) -> Against:
         "" if same else f"on the {len(common)} test clips that both have, of {len(own)} here and {len(other)} there",
         signed(result.difference),
         f"{signed(result.low)} to {signed(result.high)}",
-        ", ".join(f"{a} / {b}" for a, b in zip(result.only_first, result.only_second, strict=True)),
-        ", ".join("< 0.001" if p < 0.001 else f"{p:.3f}" for p in result.p_values),
+        ", ".join(f"{a}\u00a0/\u00a0{b}" for a, b in zip(result.only_first, result.only_second, strict=True)),
+        ", ".join("<\u00a00.001" if p < 0.001 else f"{p:.3f}" for p in result.p_values),
         result,
     )
 
