@@ -22,6 +22,10 @@ class MissingError(C2VLError):
     """A file, folder, checkpoint or package that was asked for is not there."""
 
 
+class StorageError(C2VLError):
+    """A result cannot be written: the disk is full, the folder is read-only."""
+
+
 def near_miss(name: str, known: Iterable[str]) -> str:
     """The tail of an "unknown name" sentence: the nearest known name, then all of them."""
     options = sorted(known)

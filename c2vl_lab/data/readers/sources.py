@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from c2vl_lab.data.layouts import JointLayout
-from c2vl_lab.data.store import Clip
+from c2vl_lab.data.clips import Clip
 from c2vl_lab.errors import DataError, MissingError
 
 MEMBER_LIMIT = 256 * 2**20  # bytes; the largest skeleton file known to us has 8 MB
@@ -20,17 +21,67 @@ Progress = Callable[[str], None] | None
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What a reader hands over: clips of one layout, class names in label order, and remarks.
+class NoOptions:
+    """For sets that are read in one way only."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a conversion that one worker reads at once: a few hundred clips at most.
 
     Attributes:
-        notes: what a reader of the results should know: dropped files and why, conversions.
+        path: the file, or the archive or folder that holds the members.
+        members: names inside ``path``; empty: the whole file.
     """
 
-    clips: list[Clip]
+    path: str
+    members: tuple[str, ...] = ()
+
+
+@dataclass
+class PartReading:
+    """What came out of a part.
+
+    Attributes:
+        clips: in a fixed order.
+        counts: what was dropped, repaired or converted, and how often ("bodies left out: ..."), for the summary.
+        dropped: clip name -> why it was left out on purpose (named in the missing list, no body in any frame).
+        faults: file -> the sentence that says, with the line, why it cannot be used. Other files are read all the same.
+        files: raw files read.
+        bytes: raw bytes read, unpacked.
+    """
+
+    clips: list[Clip] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    dropped: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)
+    files: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a set is read: its parts in the order of the store, and what holds for all of them.
+
+    Attributes:
+        parts: independent of one another, always the same for the same sources.
+        layout: the joints of every clip.
+        classes: class names in label order.
+        class_ids: the published id of each class, in label order (PKU-MMD II uses 41 of 51 ids).
+        extras: of ``state`` and ``color``, what every clip brings.
+        notes: remarks for the store's meta data: conversions, conventions.
+        context: whatever ``read`` needs for every part; must be picklable.
+        dataset: the set that the clips belong to, where that is not the reader's own name (imported layouts).
+    """
+
+    parts: list[Part]
     layout: JointLayout
     classes: list[str]
+    class_ids: list[int] = field(default_factory=list)
+    extras: tuple[str, ...] = ()
     notes: dict[str, Any] = field(default_factory=dict)
+    context: Any = None
+    dataset: str = ""
 
 
 def single_body(
