@@ -19,7 +19,7 @@ CLEAN = GeneratedConfig(performers=2, noise=0.0)
 
 @pytest.fixture(scope="module")
 def clean():
-    return generate(CLEAN).clips
+    return generate(CLEAN)
 
 
 def of(clips, action: str):
@@ -34,15 +34,15 @@ def hand_path(clip, joint: str) -> float:
 
 def test_same_seed_same_clips_and_other_seed_others():
     settings = GeneratedConfig(performers=1)
-    first, second = generate(settings).clips, generate(settings).clips
+    first, second = generate(settings), generate(settings)
     assert all(np.array_equal(a.xyz, b.xyz) and a.name == b.name for a, b in zip(first, second, strict=True))
-    other = generate(dataclasses.replace(settings, seed=1)).clips
+    other = generate(dataclasses.replace(settings, seed=1))
     assert first[0].xyz.shape != other[0].xyz.shape or not np.array_equal(first[0].xyz, other[0].xyz)
 
 
 def test_more_performers_leave_the_first_ones_as_they_were():
-    one = {clip.name: clip.xyz for clip in generate(GeneratedConfig(performers=1)).clips}
-    two = {clip.name: clip.xyz for clip in generate(GeneratedConfig(performers=2)).clips}
+    one = {clip.name: clip.xyz for clip in generate(GeneratedConfig(performers=1))}
+    two = {clip.name: clip.xyz for clip in generate(GeneratedConfig(performers=2))}
     assert all(np.array_equal(xyz, two[name]) for name, xyz in one.items()) and len(two) == 2 * len(one)
 
 
@@ -105,7 +105,7 @@ def test_actions_do_what_their_names_say(clean):
 
 def test_the_set_is_not_trivial():
     """Nearest neighbour on root-centred coordinates must leave room for learning."""
-    clips = generate(GeneratedConfig()).clips
+    clips = generate(GeneratedConfig())
     features = []
     for clip in clips:
         body = clip.xyz[:, 0][clip.present[:, 0]]

@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 from c2vl_lab.data.layouts import KINECT20
-from c2vl_lab.data.store import Clip, SkeletonStore, write_store
+from c2vl_lab.data.clips import Clip
+from c2vl_lab.data.store import SkeletonStore
+from c2vl_lab.data.writing import write_store
 from c2vl_lab.errors import ConfigError, DataError, MissingError
 from c2vl_lab.prompts.frames import SIDE, spread, square_box
 from c2vl_lab.prompts.pictures import open_pictures

@@ -6,7 +6,7 @@ import torch
 
 from c2vl_lab.data.augment import AugmentConfig, augment, rotations, whole_clip
 from c2vl_lab.data.layouts import KINECT20, NTU25
-from c2vl_lab.data.store import Clip
+from c2vl_lab.data.clips import Clip
 from c2vl_lab.data.transforms import PrepareConfig, fill_gaps, prepare_clip, resample
 
 

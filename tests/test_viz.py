@@ -10,7 +10,8 @@ import plotly.io
 import pytest
 
 from c2vl_lab.data.layouts import KINECT20, NTU25
-from c2vl_lab.data.store import Clip, write_store
+from c2vl_lab.data.clips import Clip
+from c2vl_lab.data.writing import write_store
 from c2vl_lab.errors import ConfigError, DataError
 from c2vl_lab.project import project_joint
 from c2vl_lab.viz import examples, figures, maps, player, theme

@@ -10,7 +10,7 @@ from typing import Any
 
 import c2vl_lab
 from c2vl_lab.artifacts import file_sha256, fingerprint
-from c2vl_lab.data.datasets import DATASETS, sources_key
+from c2vl_lab.data.datasets import DATASETS, dataset_key, sources_key
 from c2vl_lab.errors import ConfigError, MissingError, near_miss
 from c2vl_lab.prompts.pictures import KINDS as PICTURES
 from c2vl_lab.prompts.pictures import depth_archives
@@ -49,12 +49,12 @@ def _dataset_key(dataset: str, data_dir: str | Path) -> str:
     if dataset == "generated":
         return ""
     if dataset in DATASETS:
-        return sources_key(DATASETS[dataset].find(data_dir))
+        return dataset_key(dataset, data_dir)
     folder = Path(dataset).expanduser()
     if not (folder / "meta.json").is_file():
         known = near_miss(dataset, ["generated", *DATASETS])
         raise ConfigError(f"There is no data set or store folder '{dataset}'. {known}")
-    return fingerprint([_file_key(folder / name, f"dataset={dataset}") for name in ("meta.json", "clips.json")])
+    return fingerprint([_file_key(folder / name, f"dataset={dataset}") for name in ("meta.json", "clips.csv")])
 
 
 def _teacher_key(teacher: str) -> str:

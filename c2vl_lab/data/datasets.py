@@ -14,13 +14,18 @@ import pandas as pd
 
 from c2vl_lab.artifacts import file_sha256, fingerprint
 from c2vl_lab.config import from_dict, to_dict
+from c2vl_lab.data.clips import Clip
+from c2vl_lab.data.convert import convert
 from c2vl_lab.data.generated import VERSION as GENERATED_VERSION
 from c2vl_lab.data.generated import GeneratedConfig, generate
-from c2vl_lab.data.layouts import JointLayout
-from c2vl_lab.data.readers import msr_action3d, ntu, nw_ucla, utd_mhad
-from c2vl_lab.data.readers.sources import Progress, Reading, zip_index
-from c2vl_lab.data.store import Clip, SkeletonStore, write_store
+from c2vl_lab.data.generated_actions import ACTIONS
+from c2vl_lab.data.layouts import NTU25, JointLayout
+from c2vl_lab.data.readers.sources import NoOptions, Part, PartReading, Plan, Progress, zip_index
+from c2vl_lab.data.store import FORMAT, SkeletonStore
+from c2vl_lab.data.writing import write_store
 from c2vl_lab.errors import ConfigError, DataError, near_miss
+
+MANY, LARGE = 100, 64 * 2**20  # files, bytes: from here on a file is known by its size and time of change
 
 
 @dataclass(frozen=True)
@@ -28,23 +33,51 @@ class DataSet:
     """How one published set is found and read.
 
     Attributes:
-        find: data_dir -> source files, or a MissingError.
-        read: source files -> clips.
+        find: (data_dir, options) -> source files, or a MissingError.
+        plan: (source files, options) -> the parts to read.
+        read: (part, the plan's context) -> its clips; runs in worker processes.
         version: raised whenever the reader's result changes, so that old stores are not used.
+        options: the settings of the reader, a frozen dataclass.
     """
 
-    find: Callable[[str | Path], list[Path]]
-    read: Callable[[list[Path], Progress], Reading]
+    find: Callable[[str | Path, Any], list[Path]]
+    plan: Callable[[list[Path], Any], Plan]
+    read: Callable[[Part, Any], PartReading]
     version: int
+    options: type = NoOptions
 
 
-DATASETS: dict[str, DataSet] = {
-    "nw-ucla": DataSet(nw_ucla.find, nw_ucla.read, nw_ucla.VERSION),
-    "utd-mhad": DataSet(utd_mhad.find, utd_mhad.read, utd_mhad.VERSION),
-    "msr-action3d": DataSet(msr_action3d.find, msr_action3d.read, msr_action3d.VERSION),
-    "ntu60": DataSet(partial(ntu.find, dataset="ntu60"), partial(ntu.read, classes=60), ntu.VERSION),
-    "ntu120": DataSet(partial(ntu.find, dataset="ntu120"), partial(ntu.read, classes=120), ntu.VERSION),
-}
+def _of_family(module: Any, dataset: str) -> DataSet:
+    """A set whose reader serves several sets."""
+    find, plan = partial(module.find, dataset=dataset), partial(module.plan, dataset=dataset)
+    return DataSet(find, plan, module.read, module.VERSION, module.Options)
+
+
+def _of(module: Any) -> DataSet:
+    return DataSet(module.find, module.plan, module.read, module.VERSION, getattr(module, "Options", NoOptions))
+
+
+DATASETS: dict[str, DataSet] = {}
+import importlib  # noqa: E402  INTERIM until all readers have the new form
+
+for _n, _m, _f in [
+    ("nw-ucla", "nw_ucla", 0),
+    ("utd-mhad", "utd_mhad", 0),
+    ("msr-action3d", "msr_action3d", 0),
+    ("ntu60", "ntu", 1),
+    ("ntu120", "ntu", 1),
+    ("pku1", "pku", 1),
+    ("pku2", "pku", 1),
+    ("frame50", "frame50", 0),
+    ("agcn", "agcn", 0),
+    ("ctrgcn", "ctrgcn", 0),
+    ("pyskl", "pyskl", 0),
+]:
+    try:
+        _mod = importlib.import_module(f"c2vl_lab.data.readers.{_m}")
+        DATASETS[_n] = _of_family(_mod, _n) if _f else _of(_mod)
+    except (ImportError, AttributeError):
+        pass
 
 
 def open_dataset(
@@ -52,58 +85,79 @@ def open_dataset(
     data_dir: str | Path = "",
     work_dir: str | Path = "work",
     progress: Progress = None,
-    **generated_options: Any,
+    *,
+    workers: int = 0,
+    skip_bad: bool = False,
+    **options: Any,
 ) -> SkeletonStore:
     """The store of a data set, made from its published files on the first call.
+
+    A conversion that is stopped goes on where it was at the next call.
 
     Args:
         name: ``generated``, a name of :data:`DATASETS`, or the path of a store folder (one's own recordings).
         data_dir: folder of the published files, or a folder that holds a sub-folder named like the set.
-        work_dir: stores are kept under ``work_dir/stores/<name>-<key>``; the key is made from the sources' content
-            and the reader's version.
+        work_dir: stores are kept under ``work_dir/stores/<name>-<key>``; the key is made from the sources' content,
+            the options and the reader's version.
         progress: called with one line of text where reading takes long.
-        generated_options: fields of ``GeneratedConfig``, for ``generated`` only.
+        workers: reading processes; 0: one a core.
+        skip_bad: leave out files that cannot be used; the store's notes name them.
+        options: the reader's settings (``cut`` of PKU-MMD), or fields of ``GeneratedConfig``.
 
     Raises:
         ConfigError: an unknown name or option.
         MissingError: the published files or the store folder are not there.
-        DataError: a file cannot be used; the sentence names it.
+        DataError: files cannot be used; the sentences name them.
+        StorageError: the store cannot be written.
     """
     if name == "generated":
-        return _open_generated(work_dir, progress, generated_options)
-    if generated_options:
-        raise ConfigError(f"{name}: the options {sorted(generated_options)} are for the data set 'generated' only.")
+        return _open_generated(work_dir, progress, options)
     if name not in DATASETS and ("/" in name or "\\" in name or (Path(name) / "meta.json").exists()):
+        if options:
+            raise ConfigError(f"{name}: a finished store takes no options, found {sorted(options)}.")
         return SkeletonStore.open(Path(name).expanduser())
+    dataset = find_dataset(name)
+    settings = from_dict(dataset.options, options, where=name)
+    sources = dataset.find(data_dir, settings)
+    key = fingerprint(FORMAT, dataset.version, sources_key(sources), to_dict(settings))
+    path = _store_path(work_dir, name, key)
+    if (path / "meta.json").exists():
+        return SkeletonStore.open(path)
+    plan = dataset.plan(sources, settings)
+    return convert(name, plan, dataset.read, path, key, progress, workers, skip_bad)
+
+
+def find_dataset(name: str) -> DataSet:
+    """The reader of a published set.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
     if name not in DATASETS:
         raise ConfigError(f"There is no data set or store folder '{name}'. {near_miss(name, ['generated', *DATASETS])}")
-    dataset = DATASETS[name]
-    sources = dataset.find(data_dir)
-    path = _store_path(work_dir, name, fingerprint(dataset.version, sources_key(sources)))
-    if not (path / "meta.json").exists():
-        _write(path, name, dataset.read(sources, progress))
-    return SkeletonStore.open(path)
+    return DATASETS[name]
+
+
+def dataset_key(name: str, data_dir: str | Path) -> str:
+    """A digest of a published set's files as they are found with the reader's default options."""
+    dataset = find_dataset(name)
+    return sources_key(dataset.find(data_dir, dataset.options()))
 
 
 def _open_generated(work_dir: str | Path, progress: Progress, options: dict[str, Any]) -> SkeletonStore:
-    """The generated set of the given options."""
+    """The generated set of the given options; of several processes the first writes, the others use its store."""
     settings = from_dict(GeneratedConfig, options, where="generated")
-    path = _store_path(work_dir, "generated", fingerprint(GENERATED_VERSION, to_dict(settings)))
-    if not (path / "meta.json").exists():
-        _write(path, "generated", generate(settings, progress))
-    return SkeletonStore.open(path)
-
-
-def _write(path: Path, name: str, reading: Reading) -> None:
-    """Write a store; of several processes that read the same sources the first writes and the others use its store."""
-    write_store(
+    path = _store_path(work_dir, "generated", fingerprint(FORMAT, GENERATED_VERSION, to_dict(settings)))
+    if (path / "meta.json").exists():
+        return SkeletonStore.open(path)
+    return write_store(
         path,
-        reading.clips,
-        dataset=name,
-        layout=reading.layout,
-        classes=reading.classes,
-        generated=name == "generated",
-        notes=reading.notes,
+        generate(settings, progress),
+        dataset="generated",
+        layout=NTU25,
+        classes=list(ACTIONS),
+        generated=True,
+        notes={"generated": "made by c2vl_lab's kinematic generator; these clips are no recordings"},
         keep=True,
     )
 
@@ -115,22 +169,22 @@ def _store_path(work_dir: str | Path, name: str, key: str) -> Path:
 def sources_key(sources: list[Path]) -> str:
     """A digest of the sources' content, cheap enough to be computed at every opening.
 
-    A zip is known by its directory (every member's name, size and checksum), a ``.skeleton`` file by name, size and
-    time of change (there may be 100,000 of them), any other file by its SHA-256.
+    A zip (an ``.npz`` is one) is known by its directory: every member's name, size and checksum. A large file, and
+    every file of a set of many, is known by name, size and time of change; any other file by its SHA-256.
 
     Raises:
         DataError: a zip is cut or damaged.
     """
     digest = hashlib.sha256()
     for path in sources:
-        if path.suffix == ".zip":
+        state = path.stat()
+        if path.suffix in (".zip", ".npz"):
             for info in zip_index(path):
-                digest.update(f"{info.filename}\t{info.file_size}\t{info.CRC}\n".encode())
-        elif path.suffix == ".skeleton":
-            state = path.stat()
-            digest.update(f"{path.name}\t{state.st_size}\t{state.st_mtime_ns}\n".encode())
+                digest.update(f"{info.filename}\t{info.file_size}\t{info.CRC}\n".encode(errors="replace"))
+        elif len(sources) > MANY or state.st_size > LARGE:
+            digest.update(f"{path.name}\t{state.st_size}\t{state.st_mtime_ns}\n".encode(errors="replace"))
         else:
-            digest.update(f"{path.name}\t{file_sha256(path)}\n".encode())
+            digest.update(f"{path.name}\t{file_sha256(path)}\n".encode(errors="replace"))
     return digest.hexdigest()
 
 

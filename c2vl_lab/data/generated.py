@@ -13,8 +13,8 @@ import numpy as np
 from c2vl_lab.data.generated_actions import ACTIONS, IDLE_HANDS, Keys, interpolate
 from c2vl_lab.data.generated_body import REST, Body, make_body, pose_joints
 from c2vl_lab.data.layouts import NTU25
-from c2vl_lab.data.readers.sources import Progress, Reading
-from c2vl_lab.data.store import Clip
+from c2vl_lab.data.readers.sources import Progress
+from c2vl_lab.data.clips import Clip
 from c2vl_lab.errors import ConfigError
 
 VERSION = 2  # raise it whenever a seed gives other clips
@@ -51,7 +51,7 @@ class GeneratedConfig:
             raise ConfigError(f"generated: noise and seed must not be negative, found {self}.")
 
 
-def generate(settings: GeneratedConfig, progress: Progress = None) -> Reading:
+def generate(settings: GeneratedConfig, progress: Progress = None) -> list[Clip]:
     """All clips of the generated set, in order of action, performer, repeat and camera.
 
     Names are ``generated_a01_p01_r1_c1``; a clip's content depends on the seed and these numbers only.
@@ -65,8 +65,7 @@ def generate(settings: GeneratedConfig, progress: Progress = None) -> Reading:
         if progress:
             progress(f"generated: performer {performer} of {settings.performers}")
     clips.sort(key=lambda clip: clip.name)
-    notes = {"generated": "made by c2vl_lab's kinematic generator; these clips are no recordings"}
-    return Reading(clips, NTU25, list(ACTIONS), notes)
+    return clips
 
 
 def _performance(settings: GeneratedConfig, body: Body, performer: int, label: int, repeat: int) -> list[Clip]:

@@ -1,113 +1,143 @@
 """One on-disk store for any skeleton set: memory-mapped, variable length, names kept from end to end.
 
-A store is a folder::
+A store is a folder. A clip of T frames and M people takes T x M rows, frame after frame, so that a one-person clip
+pays for one person; all clips lie one after another::
 
-    xyz.npy      float32 (F, M, V, 3)  coordinates in metres, y up, all clips one after another
-    present.npy  bool    (F, M)        whether the recorder tracked the body in this frame
-    frames.npy   int32   (F,)          the true frame index inside the recording
-    clips.json   one row a clip: name, label, subject, camera, setup, trial, source, start, length
-    meta.json    data set, layout, classes, what the reader dropped, and the fingerprint
+    xyz.npy      float32 (R, V, 3)  coordinates in metres, y up; zero where the body was not tracked
+    present.npy  bool    (R,)       whether the recorder tracked the body in this frame
+    state.npy    uint8   (R, V)     where published: 0 lost, 1 inferred, 2 tracked
+    color.npy    float32 (R, V, 2)  where published: pixel of each joint in the colour image, NaN where unknown
+    frames.npy   int32   (F,)       the true frame index inside the recording, F frames in all
+    clips.csv    one row a clip: name, label, subject, camera, setup, trial, source, length, bodies, ids, digest,
+                 and split:<protocol> where a protocol's parts are published as lists
+    meta.json    data set, layout, classes, what the reader dropped and why, and the fingerprint
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from c2vl_lab.artifacts import atomic_folder, fingerprint, only_writer, read_json, write_json
+from c2vl_lab.artifacts import fingerprint, read_json
+from c2vl_lab.data.clips import Clip
 from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.errors import DataError, MissingError
 
-FORMAT = 1
-COLUMNS = ("name", "label", "subject", "camera", "setup", "trial", "source", "start", "length")
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One recording. ``xyz`` (T, M, V, 3) metres, y up; ``present`` (T, M); ``frames`` (T,)."""
-
-    name: str
-    xyz: np.ndarray
-    present: np.ndarray
-    frames: np.ndarray
-    label: int  # 0-based index into the store's classes
-    subject: int = 0
-    camera: int = 0
-    setup: int = 0
-    trial: int = 0
-    source: str = ""
+FORMAT = 2
+NUMBERS = ("label", "subject", "camera", "setup", "trial")
+COLUMNS = ("name", *NUMBERS, "source", "length", "bodies", "ids", "digest")
+SPLIT = "split:"
+# dtype and the shape of one row, V being the number of joints
+ARRAYS: dict[str, tuple[str, tuple[int | str, ...]]] = {
+    "xyz": ("<f4", ("V", 3)),
+    "present": ("|b1", ()),
+    "frames": ("<i4", ()),
+    "state": ("|u1", ("V",)),
+    "color": ("<f4", ("V", 2)),
+}
+REQUIRED = ("xyz", "present", "frames")
+AGAIN = "Delete the folder and read the data again."
 
 
 class SkeletonStore:
-    """A finished store, opened read-only; coordinates stay on disk until a clip is asked for."""
+    """A finished store, opened read-only; coordinates stay on disk until a clip is asked for.
+
+    Attributes:
+        path: the folder.
+        meta: what ``meta.json`` holds.
+        clips: the table of clips, one row a clip, in store order.
+        layout: the joints.
+        xyz: (R, V, 3) all rows, memory-mapped.
+        present: (R,) all rows.
+        lengths: (N,) frames of each clip.
+        body_counts: (N,) body slots of each clip.
+        row_starts: (N,) first row of each clip; frame t of body m is row ``start + t * bodies + m``.
+        frame_starts: (N,) first entry of each clip in ``frames``.
+    """
 
     def __init__(self, path: Path, meta: dict[str, Any], clips: pd.DataFrame, arrays: dict[str, np.ndarray]):
         self.path = path
         self.meta = meta
         self.clips = clips
+        self.layout = layout_of(meta)
+        self.xyz, self.present = arrays["xyz"], arrays["present"]
         self._arrays = arrays
-        self.layout = JointLayout(
-            meta["layout"]["name"],
-            tuple(meta["layout"]["joints"]),
-            tuple(meta["layout"]["parents"]),
-            tuple(meta["layout"]["mirror"]),
-        )
+        self.lengths = clips["length"].to_numpy(np.int64)
+        self.body_counts = clips["bodies"].to_numpy(np.int64)
+        self.row_starts = _starts(self.lengths * self.body_counts)
+        self.frame_starts = _starts(self.lengths)
 
     @classmethod
-    def open(cls, path: Path) -> SkeletonStore:
+    def open(cls, path: str | Path) -> SkeletonStore:
         """Open a store folder.
 
         Raises:
             MissingError: there is no store at ``path``.
-            DataError: its files are of another format or do not fit together.
+            DataError: its files are of another format, damaged, or do not fit together.
         """
         path = Path(path)
         if not (path / "meta.json").exists():
             raise MissingError(f"No skeleton store at {path}. Run notebook 01_data, or `c2vl data`, to make it.")
         meta = read_json(path / "meta.json")
         if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-            raise DataError(
-                f"{path}/meta.json: wanted store format {FORMAT}. Delete the folder and read the data again."
-            )
-        clips = pd.DataFrame(read_json(path / "clips.json"), columns=list(COLUMNS))
-        arrays = {}
-        for name in ("xyz", "present", "frames"):
-            try:
-                arrays[name] = np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError, EOFError) as error:
-                raise DataError(
-                    f"{path}/{name}.npy: unreadable ({error}). Delete the folder and read the data again."
-                ) from error
-        rows = int(clips["length"].sum())
-        if any(len(a) != rows for a in arrays.values()):
-            raise DataError(
-                f"{path}: clips.json counts {rows} frames, the arrays hold other counts. Read the data again."
-            )
-        return cls(path, meta, clips, arrays)
+            raise DataError(f"{path}/meta.json: wanted store format {FORMAT}. {AGAIN}")
+        clips = _read_table(path / "clips.csv")
+        try:
+            arrays = _map_arrays(path, len(meta["layout"]["joints"]), clips)
+            return cls(path, meta, clips, arrays)
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise DataError(f"{path}/meta.json: wanted the entries of a store, {error!r} is amiss. {AGAIN}") from error
 
     def __len__(self) -> int:
         return len(self.clips)
 
     def __getitem__(self, index: int) -> Clip:
-        row = self.clips.iloc[index]
-        part = slice(int(row["start"]), int(row["start"] + row["length"]))
+        """A clip; its arrays are views of the memory map."""
+        length, bodies = int(self.lengths[index]), int(self.body_counts[index])
+        row, frame = int(self.row_starts[index]), int(self.frame_starts[index])
+
+        def rows(name: str) -> np.ndarray | None:
+            array = self._arrays.get(name)
+            if array is None:
+                return None
+            return array[row : row + length * bodies].reshape(length, bodies, *array.shape[1:])
+
         return Clip(
-            name=row["name"],
-            xyz=self._arrays["xyz"][part],
-            present=self._arrays["present"][part],
-            frames=self._arrays["frames"][part],
-            **{k: int(row[k]) for k in ("label", "subject", "camera", "setup", "trial")},
-            source=row["source"],
+            xyz=rows("xyz"),  # type: ignore[arg-type]
+            present=rows("present"),  # type: ignore[arg-type]
+            frames=self._arrays["frames"][frame : frame + length],
+            state=rows("state"),
+            color=rows("color"),
+            **{name: column[index] for name, column in self._columns.items()},
+            ids=tuple(self._ids[index].split(";")) if self._ids[index] else (),
+            splits={name: part for name, column in self._splits.items() if (part := column[index])},
         )
+
+    @cached_property
+    def _columns(self) -> dict[str, list[Any]]:
+        """The table's columns as plain lists: a row of a DataFrame costs more than the clip's coordinates."""
+        return {name: self.clips[name].tolist() for name in ("name", "source", *NUMBERS)}
+
+    @cached_property
+    def _ids(self) -> list[str]:
+        return self.clips["ids"].tolist()
+
+    @cached_property
+    def _splits(self) -> dict[str, list[str]]:
+        return {c.removeprefix(SPLIT): self.clips[c].tolist() for c in self.clips.columns if c.startswith(SPLIT)}
+
+    def has(self, extra: str) -> bool:
+        """Whether the store holds ``state`` or ``color``."""
+        return extra in self._arrays
 
     @property
     def names(self) -> list[str]:
         """Clip names in store order."""
-        return list(self.clips["name"])
+        return self._columns["name"]
 
     @property
     def labels(self) -> np.ndarray:
@@ -120,9 +150,14 @@ class SkeletonStore:
         return self.meta["classes"]
 
     @property
+    def class_ids(self) -> list[int]:
+        """The published id of each class, in label order."""
+        return self.meta["class_ids"]
+
+    @property
     def bodies(self) -> int:
-        """Body slots M."""
-        return self._arrays["xyz"].shape[1]
+        """Body slots M of the clip with the most people."""
+        return int(self.body_counts.max())
 
     @property
     def dataset(self) -> str:
@@ -140,100 +175,57 @@ class SkeletonStore:
         return self.meta["fingerprint"]
 
 
-def write_store(
-    path: Path,
-    clips: list[Clip],
-    *,
-    dataset: str,
-    layout: JointLayout,
-    classes: list[str],
-    generated: bool = False,
-    notes: dict[str, Any] | None = None,
-    keep: bool = False,
-) -> SkeletonStore:
-    """Check clips and write them as a store; an older store at ``path`` stays until the new one is complete.
-
-    Args:
-        path: folder of the store.
-        clips: the clips; their body counts may differ, missing slots are filled with zeros.
-        dataset: short name of the set.
-        layout: joint layout of every clip.
-        classes: class names in label order.
-        generated: True for clips that are no recordings.
-        notes: what the reader wants to be known (dropped files and why, protocol remarks).
-        keep: leave a store alone that is already at ``path``, written by another process in the meantime.
-
-    Raises:
-        DataError: no clip, a repeated name, a label outside ``classes``, a wrong shape, or NaN joints.
-    """
-    if not clips:
-        raise DataError(f"{dataset}: no clip was read, so there is nothing to store.")
-    seen: set[str] = set()
-    for clip in clips:
-        _check(clip, layout, classes, seen)
-    slots = max(clip.xyz.shape[1] for clip in clips)
-    lengths = [len(clip.xyz) for clip in clips]
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    xyz = np.zeros((sum(lengths), slots, len(layout), 3), np.float32)
-    present = np.zeros((sum(lengths), slots), bool)
-    for clip, start in zip(clips, starts, strict=True):
-        xyz[start : start + len(clip.xyz), : clip.xyz.shape[1]] = clip.xyz
-        present[start : start + len(clip.xyz), : clip.xyz.shape[1]] = clip.present
-    frames = np.concatenate([clip.frames for clip in clips]).astype(np.int32)
-    rows = [
-        {
-            **{k: getattr(clip, k) for k in COLUMNS[:-2]},
-            "start": int(start),
-            "length": len(clip.xyz),
-        }
-        for clip, start in zip(clips, starts, strict=True)
-    ]
-    meta = {
-        "format": FORMAT,
-        "dataset": dataset,
-        "generated": generated,
-        "layout": {
-            "name": layout.name,
-            "joints": list(layout.joints),
-            "parents": list(layout.parents),
-            "mirror": list(layout.mirror),
-        },
-        "classes": list(classes),
-        "notes": notes or {},
-        "fingerprint": fingerprint(xyz, present, frames, [[r["name"], r["label"]] for r in rows]),
-    }
-    with only_writer(Path(path)):
-        if keep and (Path(path) / "meta.json").exists():
-            return SkeletonStore.open(path)
-        with atomic_folder(Path(path)) as temporary:
-            for name, array in (("xyz", xyz), ("present", present), ("frames", frames)):
-                np.save(temporary / f"{name}.npy", array, allow_pickle=False)
-            write_json(temporary / "clips.json", rows)
-            write_json(temporary / "meta.json", meta)
-    return SkeletonStore.open(path)
+def clip_digest(clip: Clip) -> str:
+    """16 hexadecimal digits of what a result depends on: name, label, coordinates, tracking and frame numbers."""
+    return fingerprint(clip.xyz, clip.present, clip.frames, [clip.name, int(clip.label)])
 
 
-def _check(clip: Clip, layout: JointLayout, classes: list[str], seen: set[str]) -> None:
-    """Refuse a clip that would damage a store, naming its source."""
-    where = clip.source or clip.name
-    if clip.name in seen:
-        raise DataError(f"{where}: the clip name {clip.name} occurs twice; names must be unique.")
-    seen.add(clip.name)
-    if not 0 <= clip.label < len(classes):
-        raise DataError(
-            f"{where}: label {clip.label} is outside the protocol's {len(classes)} classes (0 to {len(classes) - 1})."
-        )
-    if clip.xyz.ndim != 4 or clip.xyz.shape[2:] != (len(layout), 3) or len(clip.xyz) == 0:
-        wanted = f"(frames, bodies, {len(layout)}, 3)"
-        raise DataError(
-            f"{where}: wanted coordinates of shape {wanted} for layout {layout.name}, found {clip.xyz.shape}."
-        )
-    if clip.present.shape != clip.xyz.shape[:2] or clip.frames.shape != clip.xyz.shape[:1]:
-        raise DataError(f"{where}: present and frames do not fit coordinates of shape {clip.xyz.shape}.")
-    bad = ~np.isfinite(clip.xyz)
-    if bad.any():
-        frame, body, joint, _ = np.argwhere(bad)[0]
-        raise DataError(
-            f"{where}: joint '{layout.joints[joint]}' of body {body} is not finite in frame {clip.frames[frame]} "
-            f"({int(bad.any(axis=-1).sum())} such joints in the clip). Repair or leave out the file."
-        )
+def layout_of(meta: dict[str, Any]) -> JointLayout:
+    """The layout that a store's meta data describes."""
+    saved = meta["layout"]
+    return JointLayout(saved["name"], tuple(saved["joints"]), tuple(saved["parents"]), tuple(saved["mirror"]))
+
+
+def _starts(counts: np.ndarray) -> np.ndarray:
+    return np.cumsum(counts) - counts
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    """The table of clips with its columns checked."""
+    kinds: dict[str, Any] = dict.fromkeys((*NUMBERS, "length", "bodies"), np.int64)
+    text = dict.fromkeys(("name", "source", "ids", "digest"), str)
+    try:
+        header = pd.read_csv(path, nrows=0)
+        splits = {column: str for column in header.columns if column.startswith(SPLIT)}
+        clips = pd.read_csv(path, dtype=kinds | text | splits, keep_default_na=False)
+    except (OSError, ValueError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: the table of clips cannot be read ({error}). {AGAIN}") from error
+    lacking = [column for column in COLUMNS if column not in clips.columns]
+    if lacking or not len(clips):
+        raise DataError(f"{path}: wanted the columns {', '.join(COLUMNS)}, lacking {lacking or 'any row'}. {AGAIN}")
+    if (clips["length"] < 1).any() or (clips["bodies"] < 1).any():
+        line = int(np.flatnonzero((clips["length"] < 1) | (clips["bodies"] < 1))[0]) + 2
+        raise DataError(f"{path}, line {line}: wanted a length and a number of bodies of at least 1. {AGAIN}")
+    return clips
+
+
+def _map_arrays(path: Path, joints: int, clips: pd.DataFrame) -> dict[str, np.ndarray]:
+    """The arrays as memory maps, with type and shape checked against the table."""
+    rows, frames = int((clips["length"] * clips["bodies"]).sum()), int(clips["length"].sum())
+    arrays = {}
+    for name, (dtype, tail) in ARRAYS.items():
+        file = path / f"{name}.npy"
+        if not file.exists() and name not in REQUIRED:
+            continue
+        try:
+            array = np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(f"{file}: unreadable ({error}). {AGAIN}") from error
+        wanted = (frames if name == "frames" else rows, *[joints if part == "V" else part for part in tail])
+        if array.shape != wanted or array.dtype.str != dtype:
+            raise DataError(
+                f"{file}: clips.csv counts {frames} frames and {rows} rows, which wants {dtype} {wanted}; "
+                f"found {array.dtype.str} {array.shape}. {AGAIN}"
+            )
+        arrays[name] = array
+    return arrays

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from c2vl_lab.data.layouts import JointLayout
-from c2vl_lab.data.store import Clip, SkeletonStore
+from c2vl_lab.data.clips import Clip
+from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.errors import ConfigError
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from c2vl_lab.data.layouts import JointLayout
-from c2vl_lab.data.store import Clip
+from c2vl_lab.data.clips import Clip
 from c2vl_lab.errors import ConfigError
 from c2vl_lab.viz import theme
 
