@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from c2vl_lab.data import store as store_module
+from c2vl_lab.data import writing
+from c2vl_lab.data.clips import Clip
 from c2vl_lab.data.datasets import open_dataset, store_from_arrays
 from c2vl_lab.data.layouts import KINECT20, NTU25
-from c2vl_lab.data.store import Clip, SkeletonStore, write_store
-from c2vl_lab.errors import ConfigError, DataError, MissingError
+from c2vl_lab.data.store import SkeletonStore
+from c2vl_lab.data.writing import write_store
+from c2vl_lab.errors import ConfigError, DataError, MissingError, StorageError
 
 
 def clip(name: str, frames: int = 5, bodies: int = 1, value: float = 1.0, start: int = 0) -> Clip:
@@ -43,14 +48,38 @@ def test_names_frames_and_values_survive(tmp_path):
     for found, wanted in zip((store[0], store[1]), written, strict=True):
         assert found.name == wanted.name and found.source == wanted.source and found.subject == 3
         assert list(found.frames) == list(wanted.frames)
-        np.testing.assert_array_equal(found.xyz[:, : wanted.xyz.shape[1]], wanted.xyz)
-    assert not store[0].present[:, 1].any() and not store[0].xyz[:, 1].any()
+        np.testing.assert_array_equal(found.xyz, wanted.xyz)
+    assert store.xyz.shape == (3 + 6 * 2, 20, 3), "a one-person clip pays for one person"
+
+
+def test_ids_splits_states_and_colour_survive(tmp_path):
+    rng = np.random.default_rng(0)
+    more = {"state": rng.integers(0, 3, (5, 2, 20)).astype(np.uint8), "color": rng.normal(size=(5, 2, 20, 2))}
+    first = replace(clip("a", bodies=2), ids=("11+12", "13"), splits={"xsub": "train", "xview": "test"}, **more)
+    more["color"][0] = np.nan
+    second = replace(clip("b", bodies=2), splits={"xsub": "test"}, **more)
+    store = write(tmp_path / "s", [first, second])
+    assert store[0].ids == ("11+12", "13") and store[1].ids == ()
+    assert store[0].splits == {"xsub": "train", "xview": "test"} and store[1].splits == {"xsub": "test"}
+    assert store.has("state") and store.has("color") and not write(tmp_path / "t", [clip("a")]).has("color")
+    np.testing.assert_array_equal(store[1].state, second.state)
+    np.testing.assert_array_equal(store[1].color, second.color.astype(np.float32))
+    with pytest.raises(DataError, match="the other clips have state, color, this one has not"):
+        write(tmp_path / "s", [first, clip("c", bodies=2)])
+
+
+def test_names_that_look_like_nothing_survive(tmp_path):
+    names = ["NA", "null", "", 'quote"d, name', "ü"]
+    assert write(tmp_path / "s", [clip(name) for name in names]).names == names
 
 
 def test_reading_is_memory_mapped(tmp_path):
     store = write(tmp_path / "s", [clip("a"), clip("b")])
     part = store[1].xyz
-    assert isinstance(part, np.memmap) and not part.flags.writeable and part.dtype == np.float32
+    base = part
+    while base.base is not None and not isinstance(base, np.memmap):
+        base = base.base
+    assert isinstance(base, np.memmap) and not part.flags.writeable and part.dtype == np.float32
 
 
 def test_the_fingerprint_follows_the_content(tmp_path):
@@ -60,17 +89,45 @@ def test_the_fingerprint_follows_the_content(tmp_path):
     assert write(tmp_path / "d", [clip("other")]).fingerprint != first
 
 
-def test_a_failed_write_leaves_the_old_store(tmp_path, monkeypatch):
+@pytest.mark.parametrize("where", ["_to_disk", "write_json"])
+def test_a_full_disk_leaves_the_old_store(tmp_path, monkeypatch, where):
     write(tmp_path / "s", [clip("old")])
 
     def fail(*_args, **_kwargs):
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(store_module, "write_json", fail)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr(writing, where, fail)
+    with pytest.raises(StorageError, match=r"s: the store cannot be written \(No space left.*The disk is full"):
         write(tmp_path / "s", [clip("new")])
     assert SkeletonStore.open(tmp_path / "s").names == ["old"]
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+def test_a_folder_that_may_not_be_written_to(tmp_path):
+    """In a process without root's rights, for which no folder is read-only."""
+    write(tmp_path / "s", [clip("old")])
+    code = f"""
+        import os, numpy as np
+        os.chmod({str(tmp_path)!r}, 0o555)
+        from c2vl_lab.data.clips import Clip
+        from c2vl_lab.data.layouts import KINECT20
+        from c2vl_lab.data.writing import write_store
+        from c2vl_lab.errors import StorageError
+        if os.getuid() == 0:
+            os.setuid(65534)
+        clip = Clip("new", np.ones((5, 1, 20, 3), np.float32), np.ones((5, 1), bool), np.arange(5), 0)
+        try:
+            write_store({str(tmp_path / "s")!r}, [clip], dataset="t", layout=KINECT20, classes=["one"])
+        except StorageError as error:
+            print(error)
+        """
+    for folder in tmp_path.parents:  # pytest's folders are closed to others
+        if folder.stat().st_uid == os.getuid() and str(folder).startswith(tempfile.gettempdir()):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    answer = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
+    assert "the store cannot be written (Permission denied). The folder may not be written to" in answer.stdout, answer
+    os.chmod(tmp_path, 0o755)
+    assert SkeletonStore.open(tmp_path / "s").names == ["old"]
 
 
 def test_a_killed_write_leaves_the_old_store(tmp_path):
@@ -78,14 +135,14 @@ def test_a_killed_write_leaves_the_old_store(tmp_path):
     script = textwrap.dedent(
         f"""
         import time, numpy as np
-        from c2vl_lab.data import store
+        from c2vl_lab.data import writing
         from c2vl_lab.data.layouts import KINECT20
         def wait(*a, **k):
             print("half way", flush=True)
             time.sleep(60)
-        store.write_json = wait
-        clip = store.Clip("new", np.ones((5, 1, 20, 3), np.float32), np.ones((5, 1), bool), np.arange(5), 0)
-        store.write_store({str(tmp_path / "s")!r}, [clip], dataset="t", layout=KINECT20, classes=["one"])
+        writing.write_json = wait
+        clip = writing.Clip("new", np.ones((5, 1, 20, 3), np.float32), np.ones((5, 1), bool), np.arange(5), 0)
+        writing.write_store({str(tmp_path / "s")!r}, [clip], dataset="t", layout=KINECT20, classes=["one"])
         """
     )
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
@@ -93,6 +150,8 @@ def test_a_killed_write_leaves_the_old_store(tmp_path):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert SkeletonStore.open(tmp_path / "s").names == ["old"]
+    write(tmp_path / "s", [clip("newer")])
+    assert [path.name for path in tmp_path.iterdir()] == ["s"], "the next writer clears the killed one's files"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +174,7 @@ def test_a_store_of_other_format_or_torn_array_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"xyz.npy: unreadable"):
         SkeletonStore.open(store.path)
     (store.path / "meta.json").write_text('{"format": 99}')
-    with pytest.raises(DataError, match="wanted store format 1"):
+    with pytest.raises(DataError, match="wanted store format 2"):
         SkeletonStore.open(store.path)
 
 

@@ -63,6 +63,8 @@ def convert(
                 writer.append(reading)
                 tell()
             if writer.faults and not skip_bad:
+                if not writer.clips:  # nothing to go on with
+                    writer.discard()
                 raise DataError(_fault_list(name, writer.faults))
             store = writer.finish(plan.dataset or name, plan.classes, plan.class_ids, notes=plan.notes)
         finally:
