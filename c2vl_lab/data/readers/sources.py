@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import lzma
+import struct
 import zipfile
 import zlib
 from collections import Counter
@@ -12,11 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.data.clips import Clip
+from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.errors import DataError, MissingError
 
 MEMBER_LIMIT = 256 * 2**20  # bytes; the largest skeleton file known to us has 8 MB
+# what zipfile and its decompressors raise on damaged archives
+DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, RuntimeError, NotImplementedError, ValueError, OverflowError),
+)
+DAMAGED_ERRNO = (None, errno.EINVAL)  # OSErrors of decompressors and of absurd offsets; any other is the disk's
 Progress = Callable[[str], None] | None
 
 
@@ -140,7 +149,9 @@ def zip_index(path: Path) -> list[zipfile.ZipInfo]:
     try:
         with zipfile.ZipFile(path) as archive:
             return sorted((i for i in archive.infolist() if not i.is_dir()), key=lambda i: i.filename)
-    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
+    except (*DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in DAMAGED_ERRNO:
+            raise
         raise DataError(
             f"{path}: wanted a complete zip, found {path.stat().st_size} bytes that are none ({error}). "
             f"The download was probably cut: fetch it again."
@@ -156,11 +167,16 @@ def zip_members(path: Path, suffix: str, limit: int = MEMBER_LIMIT) -> Iterator[
     index = [info for info in zip_index(path) if info.filename.endswith(suffix)]
     with zipfile.ZipFile(path) as archive:
         for info in index:
-            yield info.filename, _member(archive, info, path, limit)
+            yield info.filename, read_member(archive, info, path, limit)
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, limit: int) -> bytes:
-    """One member's bytes; its stated size is checked before, and enforced while, it is read."""
+def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, limit: int = MEMBER_LIMIT) -> bytes:
+    """One member's bytes; its stated size is checked before, and enforced while, it is read.
+
+    Raises:
+        DataError: the member is damaged, encrypted or absurdly large.
+        OSError: the system refuses to read the archive.
+    """
     if info.file_size > limit:
         raise DataError(
             f"{path}: member {info.filename} claims {info.file_size} bytes, more than the {limit} allowed "
@@ -169,7 +185,9 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, limit: 
     try:
         with archive.open(info) as stream:
             return stream.read(limit)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+    except (*DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in DAMAGED_ERRNO:
+            raise
         raise DataError(
             f"{path}: member {info.filename} is damaged ({error}). The download was probably cut: fetch it again."
         ) from error
