@@ -53,6 +53,8 @@ class SkeletonStore:
         layout: the joints.
         xyz: (R, V, 3) all rows, memory-mapped.
         present: (R,) all rows.
+        state: (R, V) all rows, or None where it is not published.
+        frames: (F,) the true frame indices of all clips.
         lengths: (N,) frames of each clip.
         body_counts: (N,) body slots of each clip.
         row_starts: (N,) first row of each clip; frame t of body m is row ``start + t * bodies + m``.
@@ -65,6 +67,7 @@ class SkeletonStore:
         self.clips = clips
         self.layout = layout_of(meta)
         self.xyz, self.present = arrays["xyz"], arrays["present"]
+        self.state, self.frames = arrays.get("state"), arrays["frames"]
         self._arrays = arrays
         self.lengths = clips["length"].to_numpy(np.int64)
         self.body_counts = clips["bodies"].to_numpy(np.int64)
