@@ -14,12 +14,23 @@ from pathlib import Path
 
 import numpy as np
 
+from c2vl_lab.data.clips import Clip
 from c2vl_lab.data.layouts import KINECT20
-from c2vl_lab.data.readers.sources import Progress, Reading, find_file, single_body, zip_members
-from c2vl_lab.data.store import Clip
+from c2vl_lab.data.readers.sources import (
+    NoOptions,
+    Part,
+    PartReading,
+    Plan,
+    find_file,
+    single_body,
+    usable_members,
+    zip_index,
+)
 from c2vl_lab.errors import DataError
 
 VERSION = 1
+Options = NoOptions
+LIMIT = 8 * 2**20  # bytes of one file; the largest published one has 680 kB
 LIST = "files_used_in_cvpr12_paper.txt"
 CLASSES = (
     "high arm wave",
@@ -66,10 +77,10 @@ FILE_JOINTS = [
     "head",
 ]
 ORDER = [FILE_JOINTS.index(joint) for joint in KINECT20.joints]
-NAME = re.compile(r"(a(\d+)_s(\d+)_e(\d+))_skeleton3D$")
+NAME = re.compile(r"(a(\d{1,3})_s(\d{1,3})_e(\d{1,3}))_skeleton3D")
 
 
-def find(data_dir: str | Path) -> list[Path]:
+def find(data_dir: str | Path, options: Options) -> list[Path]:
     """The archive of the set and the list of the files that papers use.
 
     Raises:
@@ -78,38 +89,52 @@ def find(data_dir: str | Path) -> list[Path]:
     return [find_file(data_dir, "msr-action3d", name) for name in ("MSRAction3DSkeletonReal3D.zip", LIST)]
 
 
-def read(sources: list[Path], progress: Progress = None) -> Reading:
-    """Read the 557 listed clips; names are the file stems (``a01_s01_e01``).
+def plan(sources: list[Path], options: Options) -> Plan:
+    """The whole archive as one part: it is read in a second.
 
     Raises:
-        DataError: a damaged archive, a listed file that is not in it, or a file with wrong content (file named).
+        DataError: a damaged archive, or a listed file that is not in it.
     """
-    del progress  # a second's work
     archive, list_file = sources
-    listed = set(list_file.read_text(encoding="utf-8").split())
-    clips, dropped = [], {}
-    for member, data in zip_members(archive, ".txt"):
-        match = NAME.match(Path(member).stem)
-        if not match:
-            raise DataError(f"{archive.name}/{member}: wanted a name like a01_s01_e01_skeleton3D.txt.")
-        if match.group(1) not in listed:
-            dropped[match.group(1)] = f"not in {LIST} (too noisy)"
-            continue
-        clips.append(_clip(f"{archive.name}/{member}", match, data))
-    absent = sorted(listed - {clip.name for clip in clips})
+    try:
+        listed = frozenset(list_file.read_text(encoding="utf-8").split())
+    except UnicodeDecodeError as error:
+        raise DataError(f"{list_file}: wanted a text file of names ({error}). Fetch it again.") from error
+    held = {match.group(1) for info in zip_index(archive) if (match := NAME.fullmatch(Path(info.filename).stem))}
+    absent = sorted(listed - held)
     if absent:
         raise DataError(f"{archive}: lacks {len(absent)} files of {list_file.name}, the first is {absent[0]}.")
-    empty = sum(int((~clip.present).sum()) for clip in clips)
-    notes = {
-        "coordinates": "joints re-ordered by name, axes as published",
-        "dropped": dropped,
-        "frames without a body": empty,
-    }
-    return Reading(clips, KINECT20, list(CLASSES), notes)
+    notes = {"coordinates": "joints re-ordered by name, axes as published"}
+    return Plan([Part(str(archive))], KINECT20, list(CLASSES), notes=notes, context=listed)
 
 
-def _clip(where: str, match: re.Match, data: bytes) -> Clip:
+def read(part: Part, context: frozenset[str]) -> PartReading:
+    """Read the 557 listed clips; names are the file stems (``a01_s01_e01``).
+
+    A file with a wrong name or content becomes a fault; one that is not listed is dropped.
+    """
+    reading = PartReading()
+    path = Path(part.path)
+    for member, data in usable_members(path, ".txt", reading, LIMIT):
+        where = f"{path.name}/{member}"
+        match = NAME.fullmatch(Path(member).stem)
+        if match and match.group(1) not in context:
+            reading.dropped[match.group(1)] = f"not in {LIST} (too noisy)"
+            continue
+        try:
+            clip = _clip(where, match, data)
+        except DataError as error:
+            reading.faults[where] = str(error)
+            continue
+        reading.clips.append(clip)
+        reading.counts["frames without a body"] += int((~clip.present).sum())
+    return reading
+
+
+def _clip(where: str, match: re.Match | None, data: bytes) -> Clip:
     """One text file as a clip."""
+    if not match:
+        raise DataError(f"{where}: wanted a name like a01_s01_e01_skeleton3D.txt.")
     action, subject, trial = map(int, match.groups()[1:])
     if not 1 <= action <= len(CLASSES):
         raise DataError(f"{where}: action {action} is outside the protocol's classes 1 to {len(CLASSES)}.")

@@ -13,12 +13,23 @@ from pathlib import Path
 
 import numpy as np
 
+from c2vl_lab.data.clips import Clip
 from c2vl_lab.data.layouts import KINECT20
-from c2vl_lab.data.readers.sources import Progress, Reading, find_file, single_body, zip_members
-from c2vl_lab.data.store import Clip
+from c2vl_lab.data.readers.sources import (
+    NoOptions,
+    Part,
+    PartReading,
+    Plan,
+    find_file,
+    single_body,
+    usable_members,
+    zip_index,
+)
 from c2vl_lab.errors import DataError
 
 VERSION = 1
+Options = NoOptions
+LIMIT = 4 * 2**20  # bytes of one file; the largest published one has 127 kB
 # number in the file name -> class, in label order; the release has no a07 and a10
 ACTIONS = {
     1: "pick up with one hand",
@@ -32,10 +43,10 @@ ACTIONS = {
     11: "throw",
     12: "carry",
 }
-NAME = re.compile(r"a(\d+)_s(\d+)_e(\d+)_v(\d+)$")
+NAME = re.compile(r"a(\d{1,3})_s(\d{1,3})_e(\d{1,3})_v(\d{1,3})")
 
 
-def find(data_dir: str | Path) -> list[Path]:
+def find(data_dir: str | Path, options: Options) -> list[Path]:
     """The archive of the set.
 
     Raises:
@@ -44,21 +55,37 @@ def find(data_dir: str | Path) -> list[Path]:
     return [find_file(data_dir, "nw-ucla", "all_sqe.zip")]
 
 
-def read(sources: list[Path], progress: Progress = None) -> Reading:
-    """Read every clip; names are the file stems (``a01_s01_e00_v01``).
+def plan(sources: list[Path], options: Options) -> Plan:
+    """The whole archive as one part: it is read in a second.
 
     Raises:
-        DataError: a damaged archive, or a file with wrong names, labels, shapes or values (file named).
+        DataError: a damaged archive.
     """
-    del progress  # a second's work
-    clips = [_clip(f"{sources[0].name}/{member}", data) for member, data in zip_members(sources[0], ".json")]
-    return Reading(clips, KINECT20, list(ACTIONS.values()), {"coordinates": "as published, nothing converted"})
+    zip_index(sources[0])
+    notes = {"coordinates": "as published, nothing converted"}
+    return Plan([Part(str(sources[0]))], KINECT20, list(ACTIONS.values()), notes=notes)
+
+
+def read(part: Part, context: None = None) -> PartReading:
+    """Read every clip; names are the file stems (``a01_s01_e00_v01``).
+
+    A file with a wrong name, label, shape or content becomes a fault.
+    """
+    reading = PartReading()
+    path = Path(part.path)
+    for member, data in usable_members(path, ".json", reading, LIMIT):
+        where = f"{path.name}/{member}"
+        try:
+            reading.clips.append(_clip(where, data))
+        except DataError as error:
+            reading.faults[where] = str(error)
+    return reading
 
 
 def _clip(where: str, data: bytes) -> Clip:
     """One JSON file as a clip; the label inside must agree with the action in the name."""
     stem = Path(where).stem
-    match = NAME.match(stem)
+    match = NAME.fullmatch(stem)
     if not match:
         raise DataError(f"{where}: wanted a name like a01_s01_e00_v01.json. Leave other files out of the archive.")
     action, subject, trial, camera = map(int, match.groups())
@@ -66,7 +93,7 @@ def _clip(where: str, data: bytes) -> Clip:
         content = json.loads(data)
         xyz = np.asarray(content["skeletons"], dtype=np.float32)
         label = int(content["label"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(f"{where}: wanted JSON with numbers 'skeletons' and 'label' ({error!r}).") from error
     if not 1 <= label <= len(ACTIONS) or action not in ACTIONS or list(ACTIONS).index(action) != label - 1:
         raise DataError(

@@ -170,6 +170,27 @@ def zip_members(path: Path, suffix: str, limit: int = MEMBER_LIMIT) -> Iterator[
             yield info.filename, read_member(archive, info, path, limit)
 
 
+def usable_members(path: Path, suffix: str, reading: PartReading, limit: int) -> Iterator[tuple[str, bytes]]:
+    """As :func:`zip_members`, but a damaged member becomes a fault of ``reading`` and the others come all the same.
+
+    ``reading`` also counts the files and bytes.
+
+    Raises:
+        DataError: the archive as a whole cannot be read.
+    """
+    index = [info for info in zip_index(path) if info.filename.endswith(suffix)]
+    with zipfile.ZipFile(path) as archive:
+        for info in index:
+            reading.files += 1
+            try:
+                data = read_member(archive, info, path, limit)
+            except DataError as error:
+                reading.faults[f"{path.name}/{info.filename}"] = str(error)
+                continue
+            reading.bytes += len(data)
+            yield info.filename, data
+
+
 def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, limit: int = MEMBER_LIMIT) -> bytes:
     """One member's bytes; its stated size is checked before, and enforced while, it is read.
 

@@ -13,12 +13,23 @@ from pathlib import Path
 
 import numpy as np
 
+from c2vl_lab.data.clips import Clip
 from c2vl_lab.data.layouts import KINECT20
-from c2vl_lab.data.readers.sources import Progress, Reading, find_file, single_body, zip_members
-from c2vl_lab.data.store import Clip
+from c2vl_lab.data.readers.sources import (
+    NoOptions,
+    Part,
+    PartReading,
+    Plan,
+    find_file,
+    single_body,
+    usable_members,
+    zip_index,
+)
 from c2vl_lab.errors import DataError
 
 VERSION = 1
+Options = NoOptions
+LIMIT = 2**19  # bytes of one file; the largest published one has 32 kB, and Matlab files are compressed inside
 CLASSES = (
     "right arm swipe to the left",
     "right arm swipe to the right",
@@ -72,10 +83,10 @@ FILE_JOINTS = [
     "right_foot",
 ]
 ORDER = [FILE_JOINTS.index(joint) for joint in KINECT20.joints]
-NAME = re.compile(r"(a(\d+)_s(\d+)_t(\d+))_skeleton$")
+NAME = re.compile(r"(a(\d{1,3})_s(\d{1,3})_t(\d{1,3}))_skeleton")
 
 
-def find(data_dir: str | Path) -> list[Path]:
+def find(data_dir: str | Path, options: Options) -> list[Path]:
     """The archive of the set.
 
     Raises:
@@ -84,21 +95,36 @@ def find(data_dir: str | Path) -> list[Path]:
     return [find_file(data_dir, "utd-mhad", "Skeleton.zip")]
 
 
-def read(sources: list[Path], progress: Progress = None) -> Reading:
-    """Read every clip; names are the file stems without ``_skeleton`` (``a1_s1_t1``).
+def plan(sources: list[Path], options: Options) -> Plan:
+    """The whole archive as one part: it is read in a second.
 
     Raises:
-        DataError: a damaged archive, or a file with a wrong name, label, shape or content (file named).
+        DataError: a damaged archive.
     """
-    del progress  # a second's work
-    clips = [_clip(f"{sources[0].name}/{member}", data) for member, data in zip_members(sources[0], ".mat")]
+    zip_index(sources[0])
     notes = {"coordinates": "joints re-ordered by name, axes as published"}
-    return Reading(clips, KINECT20, list(CLASSES), notes)
+    return Plan([Part(str(sources[0]))], KINECT20, list(CLASSES), notes=notes)
+
+
+def read(part: Part, context: None = None) -> PartReading:
+    """Read every clip; names are the file stems without ``_skeleton`` (``a1_s1_t1``).
+
+    A file with a wrong name, label, shape or content becomes a fault.
+    """
+    reading = PartReading()
+    path = Path(part.path)
+    for member, data in usable_members(path, ".mat", reading, LIMIT):
+        where = f"{path.name}/{member}"
+        try:
+            reading.clips.append(_clip(where, data))
+        except DataError as error:
+            reading.faults[where] = str(error)
+    return reading
 
 
 def _clip(where: str, data: bytes) -> Clip:
     """One Matlab file as a clip."""
-    match = NAME.match(Path(where).stem)
+    match = NAME.fullmatch(Path(where).stem)
     if not match:
         raise DataError(
             f"{where}: wanted a name like a1_s1_t1_skeleton.mat. Leave other Matlab files out of the archive."
