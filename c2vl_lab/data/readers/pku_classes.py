@@ -1,0 +1,65 @@
+"""Class names of PKU-MMD by published id, and which ids occur in each part.
+
+Sources: the authors' table of actions as several public readers repeat it; that part II uses 41 of the 51 ids is seen
+in the names of the sentences released with C2VL.
+"""
+
+PKU_CLASSES = (
+    "bow",
+    "brushing hair",
+    "brushing teeth",
+    "check time (from watch)",
+    "cheer up",
+    "clapping",
+    "cross hands in front (say stop)",
+    "drink water",
+    "drop",
+    "eat meal/snack",
+    "falling",
+    "giving something to other person",
+    "hand waving",
+    "handshaking",
+    "hopping (one foot jumping)",
+    "hugging other person",
+    "jump up",
+    "kicking other person",
+    "kicking something",
+    "make a phone call/answer phone",
+    "pat on back of other person",
+    "pickup",
+    "playing with phone/tablet",
+    "point finger at the other person",
+    "pointing to something with finger",
+    "punching/slapping other person",
+    "pushing other person",
+    "put on a hat/cap",
+    "put something inside pocket",
+    "reading",
+    "rub two hands together",
+    "salute",
+    "sitting down",
+    "standing up",
+    "take off a hat/cap",
+    "take off glasses",
+    "take off jacket",
+    "take out something from pocket",
+    "taking a selfie",
+    "tear up paper",
+    "throw",
+    "touch back (backache)",
+    "touch chest (stomachache/heart pain)",
+    "touch head (headache)",
+    "touch neck (neckache)",
+    "typing on a keyboard",
+    "use a fan (with hand or paper)/feeling warm",
+    "wear jacket",
+    "wear on glasses",
+    "wipe face",
+    "writing",
+)
+NOT_IN_PART_2 = (12, 14, 16, 18, 21, 24, 26, 27, 29, 38)  # what two people do together, and the pockets
+# data set -> published ids in label order
+CLASS_IDS = {
+    "pku1": tuple(range(1, 52)),
+    "pku2": tuple(number for number in range(1, 52) if number not in NOT_IN_PART_2),
+}
