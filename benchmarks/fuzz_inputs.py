@@ -118,9 +118,49 @@ def msr_action3d() -> Files:
     return {"MSRAction3DSkeletonReal3D.zip": _msr_action3d(), "files_used_in_cvpr12_paper.txt": names.encode()}
 
 
+@cache
+def _pku_videos(names: tuple[str, ...], ids: tuple[int, ...]) -> Files:
+    """Videos of 24 frames and two people, each with two actions, and both split files."""
+    files: Files = {}
+    for number, name in enumerate(names):
+        rng = _rng(40, number)
+        two = np.concatenate([moving_body(rng, 24, x).reshape(24, 75) for x in (-0.6, 0.6)], axis=1)
+        two[8:11, 75:] = 0
+        rows = "".join(" ".join(f"{value:.7g}" for value in row) + "\r\n" for row in two.tolist())
+        files[f"Skeleton/{name}.txt"] = rows.encode()
+        files[f"Label/{name}.txt"] = f"{ids[0]},2,12,2\r\n{ids[1]},13,23,2\r\n".encode()
+    lists = f"Training videos:\r\n{names[0]}, \r\n\r\nValidation videos:\r\n{', '.join(names[1:])}, \r\n"
+    files["Split/cross-subject.txt"] = lists.encode()
+    files["Split/cross-view.txt"] = lists.replace("videos", "views").encode()
+    return files
+
+
+def pku1() -> Files:
+    """PKU-MMD I: skeletons, labels and split files."""
+    return _pku_videos(("0002-L", "0002-M", "0003-R"), (1, 51))
+
+
+def pku2() -> Files:
+    """PKU-MMD II: the same under its names."""
+    return _pku_videos(("A01N01-L", "A01N01-M", "A02N03-R"), (1, 51))
+
+
+@cache
+def _pku_zip() -> bytes:
+    return sound_zip(pku2())
+
+
+def pku_zip() -> Files:
+    """PKU-MMD II in one archive."""
+    return {"PKUMMDv2.zip": _pku_zip()}
+
+
 FORMATS: list[Format] = [
     Format("ntu", "ntu60", ntu_folder),
     Format("ntu-zip", "ntu60", ntu_zip),
+    Format("pku1", "pku1", pku1),
+    Format("pku2", "pku2", pku2, options={"cut": "start:end"}),
+    Format("pku2-zip", "pku2", pku_zip),
     Format("nw-ucla", "nw-ucla", nw_ucla),
     Format("utd-mhad", "utd-mhad", utd_mhad),
     Format("msr-action3d", "msr-action3d", msr_action3d, alone=False),

@@ -11,7 +11,7 @@ from benchmarks.fuzz_inputs import Format
 from benchmarks.fuzz_text import Rng
 from c2vl_lab.data.datasets import open_dataset
 from c2vl_lab.data.store import SkeletonStore
-from c2vl_lab.errors import C2VLError
+from c2vl_lab.errors import C2VLError, MissingError
 
 LONGEST_MESSAGE = 6000  # characters; an error repeats no million characters of a damaged file
 OUT_OF_MEMORY = ("MemoryError", "Unable to allocate", "annot allocate memory")
@@ -26,6 +26,9 @@ def run_case(form: Format, case: Case, folder: Path, rng: Rng | None) -> tuple[s
     data, work = folder / "in", folder / "work"
     try:
         store = _open(form, data, work, rng)
+    except MissingError as error:  # nothing of the set was found: the folder is what is at fault
+        case.names.add(str(data))
+        return judge_error(case, str(error), work)
     except C2VLError as error:
         return judge_error(case, str(error), work)
     problem = judge_store(store, finite=form.dataset != "store")
