@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import plotly.io
 import pytest
 
-from c2vl_lab.data.layouts import KINECT20, NTU25
 from c2vl_lab.data.clips import Clip
+from c2vl_lab.data.layouts import KINECT20, NTU25
 from c2vl_lab.data.writing import write_store
 from c2vl_lab.errors import ConfigError, DataError
 from c2vl_lab.project import project_joint
@@ -29,8 +31,8 @@ def make_clip(frames: int = 30, bodies: int = 1, layout=NTU25, name: str = "clip
 @pytest.mark.parametrize(("bodies", "layout"), [(1, NTU25), (2, NTU25), (1, KINECT20)])
 def test_player_moves_every_body_and_keeps_axes_equal(bodies, layout):
     clip = make_clip(30, bodies, layout)
-    figure = player.clip_player(clip, layout, speed=0.5)
-    assert len(figure.frames) == 30 and len(figure.frames[0].data) == 3 * bodies
+    figure = player.clip_player(clip, layout)
+    assert len(figure.frames) == 30 and len(figure.frames[0].data) == 3 * bodies + 1  # the heads are one trace
     assert [step.label for step in figure.layout.sliders[0].steps] == [str(i) for i in range(10, 40)]
     drawn = np.concatenate([np.stack([t.x, t.y, t.z], 1) for t in figure.frames[5].data])
     joints = clip.xyz[5].reshape(-1, 3)
@@ -39,7 +41,71 @@ def test_player_moves_every_body_and_keeps_axes_equal(bodies, layout):
     scales = [getattr(scene.aspectratio, a) / np.ptp(getattr(scene, f"{a}axis").range) for a in "xyz"]
     assert scales == pytest.approx([scales[0]] * 3)
     assert scene.camera.up.y == 1
-    assert figure.layout.updatemenus[0].buttons[0].args[1]["frame"]["duration"] == pytest.approx(1000 / 30 / 0.5)
+
+
+def test_player_draws_every_bone_once():
+    figure = player.clip_player(make_clip(2), NTU25)
+    place = {tuple(np.round(p, 5)): j for j, p in enumerate(make_clip(2).xyz[0, 0])}
+    drawn = []
+    for trace in figure.data[:3]:
+        points = [tuple(np.round(p, 5)) for p in np.stack([trace.x, trace.y, trace.z], 1)]
+        joined = [(place[a], place[b]) for a, b in pairwise(points) if a in place and b in place]
+        drawn += [tuple(sorted(pair)) for pair in joined]
+    assert sorted(drawn) == sorted(tuple(sorted(bone)) for bone in NTU25.bones)
+
+
+@pytest.mark.parametrize(("fps", "frames"), [(30.0, 40), (15.0, 40), (30.0, 300)])
+def test_player_plays_at_the_speed_on_the_button(fps, frames):
+    """Of a button's frames, milliseconds of the clip over milliseconds on the screen are its speed."""
+    figure = player.clip_player(make_clip(frames), NTU25, fps=fps)
+    buttons = {b.label: b for b in figure.layout.updatemenus[0].buttons}
+    assert list(buttons) == ["Play 0.25\u00d7", "Play 0.5\u00d7", "Play 1\u00d7", "Play 2\u00d7", "Pause"]
+    shown = [int(step.label) for step in figure.layout.sliders[0].steps]
+    for speed in player.SPEEDS:
+        names, how = buttons[f"Play {speed:g}\u00d7"].args
+        numbers = [int(k) for k in names]
+        one_pass = [shown[k] for k in numbers[: next(i for i, (a, b) in enumerate(pairwise(numbers), 1) if b < a)]]
+        recorded = 1000 / fps * np.diff(one_pass).mean()
+        assert recorded / (how["frame"]["duration"] + player.EARLY) == pytest.approx(speed, rel=0.05)
+        assert how["frame"]["duration"] >= player.REDRAW - player.EARLY, "faster than a slow machine can draw"
+        assert set(numbers) == set(range(len(shown))), "playing cannot begin at every frame"
+        assert how["fromcurrent"] and how["mode"] == "immediate"
+    assert buttons["Pause"].args[0] == (None,)
+
+
+def test_player_shows_where_bodies_were_not_tracked():
+    clip = make_clip(21, 2)
+    clip.present[5:9, 1] = False
+    figure = player.clip_player(clip, NTU25)
+    (bar,) = figure.layout.shapes
+    assert (bar.x0, bar.x1) == pytest.approx((4.5 / 20, 8.5 / 20))
+    text = next(i for i, trace in enumerate(figure.data) if trace.mode == "text")
+    assert figure.data[text].text == ("body 2 not tracked",)
+    last = clip.xyz[4, 1, NTU25.root]
+    there = [np.allclose([f.data[text].x[0], f.data[text].y[0], f.data[text].z[0]], last) for f in figure.frames]
+    assert [k for k, so in enumerate(there) if so] == [5, 6, 7, 8]
+    drawn = np.concatenate([t.x for t in figure.frames[6].data[3:6]])
+    assert np.isnan(drawn).all(), "a body is drawn where it was not tracked"
+    assert not player.clip_player(make_clip(), NTU25).layout.shapes
+
+
+def test_player_marks_guessed_and_lost_joints():
+    clip = make_clip(12)
+    state = np.full(clip.xyz.shape[:3], 2, np.uint8)
+    assert not [t for t in player.clip_player(replace(clip, state=state), NTU25).data if t.name == "inferred joint"]
+    state[4, 0, 7], state[9, 0, 3] = 1, 0
+    figure = player.clip_player(replace(clip, state=state), NTU25)
+    for name, frame, joint in (("inferred joint", 4, 7), ("lost joint", 9, 3)):
+        trace = next(i for i, t in enumerate(figure.data) if t.name == name)
+        marked = [int(np.isfinite(f.data[trace].x).sum()) for f in figure.frames]
+        assert marked == [int(k == frame) for k in range(12)]
+        assert np.nansum(figure.frames[frame].data[trace].x) == pytest.approx(clip.xyz[frame, 0, joint, 0])
+
+
+def test_player_is_small_enough_for_a_page():
+    clip = make_clip(500, 2)
+    state = np.random.default_rng(0).integers(0, 3, clip.xyz.shape[:3]).astype(np.uint8)
+    assert len(player.clip_player(replace(clip, state=state), NTU25).to_json()) < 1_000_000
 
 
 def test_player_looks_from_the_front():
@@ -50,14 +116,22 @@ def test_player_looks_from_the_front():
     assert player.clip_player(clip, NTU25).layout.scene.camera.eye.z < -1
 
 
-def test_player_thins_long_clips_and_hides_bodies_that_were_not_tracked():
+def test_player_thins_long_clips_and_leaves_out_bodies_that_were_never_tracked():
     clip = make_clip(300, 2)
     clip.present[:, 1] = False
     figure = player.clip_player(clip, NTU25, most_frames=50)
-    assert len(figure.frames) == 50 and len(figure.frames[0].data) == 3
-    assert figure.layout.updatemenus[0].buttons[0].args[1]["frame"]["duration"] == pytest.approx(6 * 1000 / 30)
-    with pytest.raises(ConfigError, match="speed"):
-        player.clip_player(clip, NTU25, speed=0)
+    assert len(figure.frames) == 50 and len(figure.frames[0].data) == 4
+    with pytest.raises(ConfigError, match="fps"):
+        player.clip_player(clip, NTU25, fps=0)
+
+
+def test_film_strip_says_where_nobody_was_tracked():
+    clip = make_clip(9, 2)
+    clip.present[3:6] = False
+    with theme.style():
+        strip = player.film_strip(clip, NTU25, frames=3)
+        strip.canvas.draw()
+    assert [t.get_text() for t in strip.axes[0].texts] == ["10", "14", "not\ntracked", "18"]
 
 
 def test_film_strip_shows_true_frame_numbers_and_says_generated():

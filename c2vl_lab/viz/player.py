@@ -1,171 +1,173 @@
-"""A clip to look at: an animated body in 3D, and the same clip as a strip of poses for paper."""
+"""A clip to look at: animated bodies in 3D, with play buttons and a slider that work in any browser."""
 
 from __future__ import annotations
 
+import math
 from html import escape
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.data.clips import Clip
+from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.errors import ConfigError
 from c2vl_lab.viz import theme
+from c2vl_lab.viz.poses import SIDES, evenly, side_of, view, visible
+from c2vl_lab.viz.strip import film_strip
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+__all__ = ["clip_player", "film_strip"]
 
-SIDES = {"left": theme.LEFT, "right": theme.RIGHT, "middle": theme.MIDDLE}
 MOST_FRAMES = 120  # more make the page heavy and the eye no wiser
+SPEEDS = (0.25, 0.5, 1, 2)
+REDRAW = 45.0  # milliseconds in which a slow machine still draws a frame; faster playing leaves frames out
+EARLY = 6.0  # milliseconds: plotly waits for the screen's next refresh after the time is up
+FAR_AWAY = 1e3  # metres
+PASSES = 12  # times that a clip is played before it stops by itself
 
 
 def clip_player(
-    clip: Clip,
-    layout: JointLayout,
-    title: str = "",
-    speed: float = 1.0,
-    fps: float = 30.0,
-    most_frames: int = MOST_FRAMES,
+    clip: Clip, layout: JointLayout, title: str = "", fps: float = 30.0, most_frames: int = MOST_FRAMES
 ) -> go.Figure:
-    """The clip as an animated 3D skeleton with a play button and a slider.
+    """The clip as an animated 3D skeleton with buttons for four speeds, pause, and a slider.
 
-    Left limbs are orange, right limbs blue; a second body is paler. The camera starts in front of the
-    performer, or beside two people, y points up and all axes have one scale.
+    Left limbs are orange, right limbs blue; a second body is paler, with a hollow head. A body vanishes where it was
+    not tracked; the bars above the slider show where that is, the first body's on top. Where the set has tracking
+    states, joints that the recorder guessed are ringed and lost ones crossed. The camera starts in front of the
+    performer, or beside two people, y points up and all axes have one scale. The browser does all of it.
 
     Args:
         clip: ``xyz`` (T, M, V, 3) metres.
         layout: the joints of the clip.
         title: heading; the clip's name by default. Shown as text, never as markup.
-        speed: 1 plays at recording speed, 0.5 at half of it.
         fps: frames a second of the recording.
         most_frames: longer clips are thinned out evenly to this many frames.
 
     Raises:
-        ConfigError: ``speed`` or ``fps`` is not above 0, or ``most_frames`` is under 1.
+        ConfigError: ``fps`` is not above 0, or ``most_frames`` is under 1.
     """
-    if speed <= 0 or fps <= 0 or most_frames < 1:
-        raise ConfigError(f"Wanted speed and fps above 0 and most_frames from 1, found {speed}, {fps}, {most_frames}.")
-    shown = _evenly(len(clip.xyz), most_frames)
+    if fps <= 0 or most_frames < 1:
+        raise ConfigError(f"Wanted fps above 0 and most_frames from 1, found {fps}, {most_frames}.")
+    shown = evenly(len(clip.xyz), most_frames)
     bodies = [m for m in range(clip.xyz.shape[1]) if clip.present[:, m].any()] or [0]
-    xyz = _visible(clip)
-    frames = [
-        go.Frame(data=_limbs(xyz[t], layout, bodies), name=str(k), traces=list(range(len(bodies) * len(SIDES))))
-        for k, t in enumerate(shown)
-    ]
-    pause = 1000 * len(clip.xyz) / len(shown) / fps / speed
+    xyz = visible(clip)[:, bodies]
+    moving = _moving(clip, layout, xyz, bodies, shown)
+    pause = 1000 * len(clip.xyz) / len(shown) / fps
     return go.Figure(
-        data=[*_limbs(xyz[shown[0]], layout, bodies, legend=True), _floor(xyz)],
-        frames=frames,
+        data=[
+            *(go.Scatter3d(**_place(points[0]), **look, hoverinfo="skip") for points, look in moving),
+            _floor(xyz),
+        ],
+        frames=[
+            go.Frame(
+                data=[go.Scatter3d(**_place(points[k])) for points, _ in moving],
+                name=str(k),
+                traces=list(range(len(moving))),
+            )
+            for k in range(len(shown))
+        ],
         layout=_scene(clip, layout, xyz)
         | _controls(clip, shown, pause)
+        | _gap_bars(np.isfinite(xyz[shown, :, layout.root]).all(axis=2))
         | {"title": {"text": escape(title or clip.name)}},
     )
 
 
-def film_strip(clip: Clip, layout: JointLayout, frames: int = 8, title: str = "", note: str = "") -> Figure:
-    """The clip as ``frames`` poses side by side, with the paths of hands and feet since the pose before.
-
-    Args:
-        clip: ``xyz`` (T, M, V, 3) metres.
-        layout: the joints of the clip.
-        frames: how many poses.
-        title: heading; the clip's name by default.
-        note: what has to be said about the data, for example :func:`c2vl_lab.viz.theme.origin_note`.
-    """
-    from matplotlib.figure import Figure
-
-    shown = _evenly(len(clip.xyz), frames)
-    right, up, _ = _view(clip, layout)
-    xyz = _visible(clip)
-    flat = np.stack([xyz @ right, xyz @ up], axis=-1)  # (T, M, V, 2)
-    width = max(0.9, float(np.nanmax(flat[..., 0]) - np.nanmin(flat[..., 0])) * 0.9)
-    figure = Figure(figsize=(theme.PAGE_WIDTH, 1.9), layout="constrained")
-    axes = figure.subplots()
-    before = 0
-    for position, t in enumerate(shown):
-        offset = np.array([position * width, 0.0])
-        _draw_trails(axes, flat[before : t + 1] + offset, layout)
-        _draw_pose(axes, flat[t] + offset, layout)
-        below = (offset[0] + float(np.nanmean(flat[t, ..., 0])), float(np.nanmin(flat[..., 1])))
-        axes.annotate(
-            f"{clip.frames[t]}", below, xytext=(0, -6), textcoords="offset points", ha="center", va="top", fontsize=7
-        )
-        before = t
-    axes.set_aspect("equal")
-    axes.set_axis_off()
-    heading = title or f"{clip.name}, frames below the poses"
-    axes.set_title(f"{heading} ({note})" if note else heading, parse_math=False)
-    return figure
+Moving = tuple[np.ndarray, dict[str, Any]]  # (shown frames, points, 3) and how a trace of them looks
 
 
-def _evenly(length: int, most: int) -> list[int]:
-    """At most ``most`` frame positions spread evenly from the first to the last."""
-    return [int(t) for t in np.unique(np.linspace(0, length - 1, min(most, length)).round())]
-
-
-def _visible(clip: Clip) -> np.ndarray:
-    """(T, M, V, 3) with NaN where a body was not tracked, so that nothing is drawn there."""
-    seen = np.asarray(clip.present, bool)
-    if not seen.any():
-        seen = np.ones_like(seen)
-    return np.where(seen[:, :, None, None], clip.xyz, np.nan).astype(np.float32)
-
-
-def _side(joint: str) -> str:
-    """Which limb group a joint belongs to."""
-    return next((side for side in ("left", "right") if joint.startswith(f"{side}_")), "middle")
-
-
-def _limbs(pose: np.ndarray, layout: JointLayout, bodies: list[int], legend: bool = False) -> list[go.Scatter3d]:
-    """Line traces of one frame's bodies (M, V, 3): bones joined by gaps, one trace for each body and side."""
-    traces = []
-    for order, body in enumerate(bodies):
-        for side, color in SIDES.items():
-            bones = [pair for pair in layout.bones if _side(layout.joints[pair[0]]) == side]
-            points = np.full((len(bones), 3, 3), np.nan, np.float32)  # child, parent, gap
-            points[:, :2] = pose[body][np.array(bones, int).reshape(-1, 2)]
-            line = points.reshape(-1, 3)
-            paint = color if order == 0 else theme.lighter(color)
-            traces.append(
-                go.Scatter3d(
-                    x=line[:, 0],
-                    y=line[:, 1],
-                    z=line[:, 2],
-                    mode="lines+markers",
-                    line={"color": paint, "width": 7},
-                    marker={"color": paint, "size": 3},
-                    name=side if order == 0 else f"{side}, body {order + 1}",
-                    showlegend=legend,
-                    hoverinfo="skip",
-                )
-            )
+def _moving(clip: Clip, layout: JointLayout, xyz: np.ndarray, bodies: list[int], shown: list[int]) -> list[Moving]:
+    """All traces that change from frame to frame: limbs, heads, joints that were guessed, bodies that are away."""
+    poses = xyz[shown]
+    traces = [limbs for order in range(len(bodies)) for limbs in _limbs(poses[:, order], layout, order)]
+    if "head" in layout.joints:
+        fill = [theme.MIDDLE, "#FFFFFF"]
+        marker = {"size": 8, "color": [fill[min(m, 1)] for m in range(len(bodies))]}
+        marker["line"] = {"width": 2, "color": theme.MIDDLE}
+        look = {"mode": "markers", "marker": marker, "showlegend": False}
+        traces.append((poses[:, :, layout.index("head")], look))
+    if clip.state is not None:
+        traces += _guessed(poses, np.asarray(clip.state)[shown][:, bodies])
+    places = _last_known(xyz[:, :, layout.root])[shown]
+    for order, name in enumerate(_names(bodies)):
+        away = np.isnan(poses[:, order, layout.root]).any(axis=1)
+        if away.any():
+            font = {"color": theme.MIDDLE, "size": 13}
+            look = {"mode": "text", "text": [f"{name} not tracked"], "textfont": font, "showlegend": False}
+            # outside the axes where there is nothing to say: plotly gives a text that begins as NaN another size
+            traces.append((np.where(away[:, None], places[:, order], FAR_AWAY)[:, None], look))
     return traces
 
 
-def _view(clip: Clip, layout: JointLayout) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(right, up, toward the viewer) as unit vectors: in front of one performer, beside two."""
-    up = np.array([0.0, 1.0, 0.0])
-    xyz = _visible(clip)
-    middle = np.array([_mean(xyz[:, m]) for m in range(xyz.shape[1])])
-    if len(middle) > 1 and np.isfinite(middle[:2]).all():
-        sideways = middle[1] - middle[0]
-    else:
-        shoulders = [
-            layout.joints.index(f"{s}_shoulder") for s in ("left", "right") if f"{s}_shoulder" in layout.joints
-        ]
-        sideways = _mean(xyz[:, 0, shoulders[0]] - xyz[:, 0, shoulders[1]]) if len(shoulders) == 2 else -np.eye(3)[0]
-    sideways = np.nan_to_num(sideways) * (1 - up)
-    length = float(np.linalg.norm(sideways))
-    right = sideways / length if length > 1e-6 else np.array([-1.0, 0.0, 0.0])
-    return right, up, np.cross(right, up)
+def _limbs(body: np.ndarray, layout: JointLayout, order: int) -> list[Moving]:
+    """One body (frames, V, 3) as three traces, one for each side; within a trace the chains are parted by gaps."""
+    traces = []
+    for side, color in SIDES.items():
+        line = np.array(_chains(layout, side), int)
+        points = np.where((line >= 0)[:, None], body[:, line], np.nan)
+        paint = _paint(color, order)
+        look = {
+            "mode": "lines+markers",
+            "line": {"color": paint, "width": 7},
+            "marker": {"color": paint, "size": 3},
+            "name": side if order == 0 else f"{side}, body {order + 1}",
+            "showlegend": side != "middle",
+        }
+        traces.append((points, look))
+    return traces
 
 
-def _mean(points: np.ndarray) -> np.ndarray:
-    """Mean over all but the last axis of what is not NaN; NaN when nothing is there."""
-    flat = points.reshape(-1, 3)
-    seen = flat[np.isfinite(flat).all(axis=1)]
-    return seen.mean(axis=0, dtype=float) if len(seen) else np.full(3, np.nan)
+def _chains(layout: JointLayout, side: str) -> list[int]:
+    """Joints to be joined by a line, -1 where it is interrupted: every bone of the side once, few interruptions."""
+    hops = layout.hops()[layout.root]
+    chains: list[list[int]] = []
+    for child, parent in sorted(layout.bones, key=lambda bone: hops[bone[0]]):
+        if side_of(layout.joints[child]) != side:
+            continue
+        chain = next((c for c in chains if c[-1] == parent), None)
+        if chain is None:
+            chains.append(chain := [parent])
+        chain.append(child)
+    return [joint for chain in chains for joint in (*chain, -1)]
+
+
+def _guessed(poses: np.ndarray, state: np.ndarray) -> list[Moving]:
+    """Rings round joints that the recorder inferred and crosses on those that it lost, (frames, M, V) states."""
+    flat, states = poses.reshape(len(poses), -1, 3), state.reshape(len(state), -1)
+    signs = ((1, "inferred joint", "circle-open", 5), (0, "lost joint", "x", 8))
+    traces = []
+    for value, name, symbol, size in signs:
+        hit = (states == value) & np.isfinite(flat).all(axis=2)
+        if hit.any():
+            marker = {"symbol": symbol, "size": size, "color": "#1F2733"}
+            traces.append((np.where(hit[..., None], flat, np.nan), {"mode": "markers", "marker": marker, "name": name}))
+    return traces
+
+
+def _last_known(path: np.ndarray) -> np.ndarray:
+    """(T, M, 3) with NaN replaced by the last known place, before the first one by the first."""
+    filled = path.copy()
+    for body in range(path.shape[1]):
+        known = np.flatnonzero(np.isfinite(path[:, body]).all(axis=1))
+        if len(known):
+            latest = np.searchsorted(known, np.arange(len(path)), side="right") - 1
+            filled[:, body] = path[known[np.maximum(latest, 0)], body]
+    return filled
+
+
+def _names(bodies: list[int]) -> list[str]:
+    """How bodies are called beside the player."""
+    return [f"body {order + 1}" for order in range(len(bodies))] if len(bodies) > 1 else ["body"]
+
+
+def _paint(color: str, order: int) -> str:
+    """The colour of the first body, or a paler one."""
+    return color if order == 0 else theme.lighter(color)
+
+
+def _place(points: np.ndarray) -> dict[str, np.ndarray]:
+    """(n, 3) points as plotly wants them."""
+    return {axis: points[:, k].astype(np.float32) for k, axis in enumerate("xyz")}
 
 
 def _scene(clip: Clip, layout: JointLayout, xyz: np.ndarray) -> dict:
@@ -174,7 +176,7 @@ def _scene(clip: Clip, layout: JointLayout, xyz: np.ndarray) -> dict:
     span = np.maximum(high - low, 0.4) + 0.2
     center = (low + high) / 2
     ratio = 1.15 * span / span.max()
-    right, up, toward = _view(clip, layout)
+    right, up, toward = view(clip, layout)
     eye = 1.3 * toward + 0.4 * right + 0.2 * up
     ranges = [
         {"visible": False, "range": [float(c - s / 2), float(c + s / 2)]} for c, s in zip(center, span, strict=True)
@@ -187,8 +189,8 @@ def _scene(clip: Clip, layout: JointLayout, xyz: np.ndarray) -> dict:
             "camera": {"up": _xyz(up), "eye": _xyz(eye)},
         },
         "template": "plotly_white",
-        "height": 520,
-        "margin": {"l": 0, "r": 0, "t": 48, "b": 0},
+        "height": 600,
+        "margin": {"l": 24, "r": 24, "t": 56, "b": 144},
         "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1.0, "xanchor": "right"},
     }
 
@@ -206,59 +208,63 @@ def _floor(xyz: np.ndarray) -> go.Scatter3d:
 
 
 def _controls(clip: Clip, shown: list[int], pause: float) -> dict:
-    """Layout entries: play and pause buttons and a slider that shows the true frame index."""
-    play = {"frame": {"duration": pause, "redraw": True}, "fromcurrent": True, "transition": {"duration": 0}}
-    stop = {"frame": {"duration": 0, "redraw": True}, "mode": "immediate", "transition": {"duration": 0}}
+    """Layout entries: a button for each speed, pause, and a slider that shows the true frame index.
+
+    Args:
+        pause: milliseconds between two shown frames at the speed of the recording.
+    """
+    still = {"frame": {"duration": 0, "redraw": True}, "mode": "immediate", "transition": {"duration": 0}}
     buttons = [
-        {"label": "Play", "method": "animate", "args": [None, play]},
-        {"label": "Pause", "method": "animate", "args": [[None], stop]},
+        {"label": f"Play {speed:g}\u00d7", "method": "animate", "args": _play(len(shown), pause / speed)}
+        for speed in SPEEDS
     ]
-    steps = [{"label": str(clip.frames[t]), "method": "animate", "args": [[str(k)], stop]} for k, t in enumerate(shown)]
-    place = {"y": 0, "yanchor": "top", "pad": {"t": 12, "b": 8, "l": 8, "r": 8}}
+    buttons.append({"label": "Pause", "method": "animate", "args": [[None], still]})
+    steps = [
+        {"label": str(clip.frames[t]), "method": "animate", "args": [[str(k)], still]} for k, t in enumerate(shown)
+    ]
+    row = {"type": "buttons", "direction": "left", "x": 0, "xanchor": "left", "showactive": False, "buttons": buttons}
+    # the slider's own insets are 10 pixels wide; without them it is as wide as the bars above it
+    slider = {"x": 0, "len": 1, "steps": steps, "pad": {"t": 18, "b": 0, "l": -10, "r": -10}}
     return {
-        "updatemenus": [
-            place
-            | {
-                "type": "buttons",
-                "direction": "left",
-                "x": 0,
-                "xanchor": "left",
-                "showactive": False,
-                "buttons": buttons,
-            }
-        ],
-        "sliders": [
-            place | {"x": 0.2, "len": 0.8, "steps": steps, "currentvalue": {"prefix": "frame ", "xanchor": "right"}}
-        ],
+        "updatemenus": [row | {"y": 0, "yanchor": "top", "pad": {"t": 104}}],
+        "sliders": [slider | {"y": 0, "yanchor": "top", "currentvalue": {"prefix": "frame ", "xanchor": "right"}}],
     }
+
+
+def _play(count: int, pause: float) -> list[Any]:
+    """Arguments that play ``count`` frames over and over from the one that is shown, ``pause`` ms for each.
+
+    Where a frame would get less time than a machine needs to draw it, only every second or third is played. Each of
+    the passes begins one frame later than the one before, so that every frame is in one and playing can begin there.
+    """
+    stride = max(1, math.ceil(REDRAW / pause))
+    passes = [[str(k) for k in range(first, count, stride)] for first in range(min(stride, count))]
+    names = [name for one in passes for name in one] * max(1, PASSES // len(passes))
+    frame = {"duration": max(pause * stride - EARLY, 1.0), "redraw": True}
+    return [names, {"frame": frame, "fromcurrent": True, "mode": "immediate", "transition": {"duration": 0}}]
+
+
+def _gap_bars(present: np.ndarray) -> dict:
+    """Layout entries: bars above the slider where a body (shown frames, M) was not tracked, one row a body."""
+    bars: list[dict] = []
+    last = max(len(present) - 1, 1)
+    for body in range(present.shape[1]):
+        edge = np.diff(np.concatenate([[1], present[:, body], [1]]).astype(int))
+        for start, end in zip(np.flatnonzero(edge < 0), np.flatnonzero(edge > 0), strict=True):
+            x0, x1 = max(start - 0.5, 0) / last, min(end - 0.5, last) / last
+            top = -4 - 7 * body
+            bars.append(
+                {"type": "rect", "xref": "paper", "yref": "paper", "x0": float(x0), "x1": float(x1)}
+                | {"ysizemode": "pixel", "yanchor": 0, "y0": top, "y1": top - 5, "line": {"width": 0}}
+                | {"fillcolor": _paint(theme.MIDDLE, body)}
+            )
+    if not bars:
+        return {}
+    note = {"text": "grey bars: not tracked", "font": {"color": theme.MIDDLE, "size": 12}, "showarrow": False}
+    place = {"xref": "paper", "yref": "paper", "x": 0, "y": 0, "xanchor": "left", "yanchor": "top", "yshift": -22}
+    return {"shapes": bars, "annotations": [note | place]}
 
 
 def _xyz(vector: np.ndarray) -> dict[str, float]:
     """A vector as plotly wants it."""
     return dict(zip("xyz", map(float, vector), strict=True))
-
-
-def _draw_pose(axes, pose: np.ndarray, layout: JointLayout) -> None:
-    """Draw the bodies of one frame, (M, V, 2)."""
-    from matplotlib.collections import LineCollection
-
-    for order, body in enumerate(pose):
-        if np.isnan(body).all():
-            continue
-        paint = theme.lighter if order else str
-        colors = [paint(SIDES[_side(layout.joints[child])]) for child, _ in layout.bones]
-        segments = [body[list(pair)] for pair in layout.bones]
-        axes.add_collection(LineCollection(segments, colors=colors, linewidths=1.6, capstyle="round", zorder=3))
-        axes.plot(*np.nanmax(body, axis=0), alpha=0)  # tells the axes how far the body reaches
-        axes.plot(*np.nanmin(body, axis=0), alpha=0)
-        head = body[layout.joints.index("head")] if "head" in layout.joints else body[layout.root]
-        axes.plot(*head, "o", color=paint(theme.MIDDLE), markersize=3.5, zorder=4)
-
-
-def _draw_trails(axes, path: np.ndarray, layout: JointLayout) -> None:
-    """Draw where hands and feet went, (t, M, V, 2), as faint lines."""
-    for joint in ("left_hand", "right_hand", "left_foot", "right_foot"):
-        if joint in layout.joints:
-            for body in range(path.shape[1]):
-                line = path[:, body, layout.joints.index(joint)]
-                axes.plot(line[:, 0], line[:, 1], color=SIDES[_side(joint)], linewidth=0.8, alpha=0.45, zorder=1)
