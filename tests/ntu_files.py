@@ -6,23 +6,39 @@ from pathlib import Path
 
 import numpy as np
 
+Bodies = list[tuple[int, np.ndarray]]  # (body ID, coordinates (25, 3)) in the order of the file
 
-def skeleton_text(frames: list[list[tuple[int, np.ndarray]]]) -> str:
-    """The text of a recording: for each frame the bodies as (body ID, coordinates (25, 3)), in file order."""
+
+def skeleton_text(frames: list[Bodies]) -> str:
+    """The text of a recording: for each frame the bodies as (body ID, coordinates (25, 3)), in file order.
+
+    Colour coordinates are those of :func:`color_places`, tracking states those of :func:`joint_states`.
+    """
     lines = [str(len(frames))]
     for bodies in frames:
         lines.append(str(len(bodies)))
         for body, joints in bodies:
             lines.append(f"{body} 0 1 1 1 1 0 -0.02316567 0.1103262 2")
             lines.append(str(len(joints)))
+            columns = (joints.tolist(), color_places(joints).tolist(), joint_states(len(joints)).tolist())
             lines.extend(
-                f"{x:.7g} {y:.7g} {z:.7g} 281.2 196.7 1036.4 519.7 -0.2059 0.0525 0.9692 -0.1247 2"
-                for x, y, z in joints.tolist()
+                f"{x:.7g} {y:.7g} {z:.7g} 281.2001 196.7253 {u:.7g} {v:.7g} -0.2059419 5.349901E-06 0.9692109 0 {state}"
+                for (x, y, z), (u, v), state in zip(*columns, strict=True)
             )
     return "\n".join(lines) + "\n"
 
 
-def write_skeleton_file(path: Path, frames: list[list[tuple[int, np.ndarray]]]) -> Path:
+def color_places(joints: np.ndarray) -> np.ndarray:
+    """(..., 25, 2) pixels in the colour image of joints (..., 25, 3), by a rough camera."""
+    return 960 + 1060 * joints[..., :2] * [1, -1] / joints[..., 2:] - [0, 420]
+
+
+def joint_states(joints: int = 25) -> np.ndarray:
+    """Tracking states that the writer gives the joints of every body: all three occur."""
+    return np.array([2, 2, 1, 2, 0] * joints)[:joints]
+
+
+def write_skeleton_file(path: Path, frames: list[Bodies]) -> Path:
     """Write a recording with the line ends that the recorder used."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(skeleton_text(frames).replace("\n", "\r\n").encode())

@@ -1,246 +1,256 @@
 """NTU RGB+D 60 and 120: the recorder's raw ``.skeleton`` text files, in a folder or in zips.
 
 Coordinates are Kinect v2 camera coordinates in metres (x to the sensor's left, y up, z away, right-handed), the
-frame of the other sets; nothing is converted. Bodies are followed by the recorder's body ID, so a person stays in
-one slot when the file lists people in another order, and a body keeps its true frames when tracking is lost.
+frame of the other sets; nothing is converted. All frames are kept: a body that is lost and found again keeps its true
+frames, and so does a clip with frames in which nobody is seen.
 Sources: Shahroudy et al., CVPR 2016; Liu et al., TPAMI 2020. The data is under its authors' terms and not included.
 """
 
 from __future__ import annotations
 
-import re
+import os
 from collections import Counter
-from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
+from c2vl_lab.data.clips import Clip
 from c2vl_lab.data.layouts import NTU25
-from c2vl_lab.data.readers.ntu_bodies import Tracks, choose_bodies
+from c2vl_lab.data.readers.ntu_bodies import Person, choose_people, person_id
 from c2vl_lab.data.readers.ntu_classes import NTU_CLASSES
-from c2vl_lab.data.readers.sources import Progress, Reading, existing_folder, zip_index, zip_members
-from c2vl_lab.data.store import Clip
+from c2vl_lab.data.readers.ntu_missing import missing_names
+from c2vl_lab.data.readers.ntu_sources import (
+    EXAMPLE,
+    MISSING_LIST,
+    SUFFIX,
+    Numbers,
+    clip_numbers,
+    listed_names,
+    loose_recordings,
+    recording_bytes,
+    shown,
+    stem,
+    zip_recordings,
+)
+from c2vl_lab.data.readers.ntu_text import JOINTS, Skeleton, parse_skeleton
+from c2vl_lab.data.readers.sources import Part, PartReading, Plan, existing_folder
 from c2vl_lab.errors import DataError, MissingError
 
-VERSION = 1
-MISSING_LIST = "missing.txt"
-SUFFIX = ".skeleton"
-NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})$")
+VERSION = 2
+CLASSES = {"ntu60": 60, "ntu120": 120}
 NTU60_SETUPS = 17  # setups from 18 on were added by NTU RGB+D 120
-JOINTS, COLUMNS, BODY_COLUMNS, BODIES = 25, 12, 10, 6
+FILES_A_PART = 200
 
 
-def find(data_dir: str | Path, dataset: str) -> list[Path]:
-    """All ``.skeleton`` files under ``data_dir/<dataset>`` or ``data_dir``, or else the zips there that hold some.
+@dataclass(frozen=True)
+class Options:
+    """How the set is read.
 
-    An optional ``missing.txt`` beside them (names, one a line) is among the sources.
+    Attributes:
+        missing: leave out the 302 (of 120 classes: 535) samples that the authors list as without usable skeletons.
+    """
+
+    missing: bool = True
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every part needs.
+
+    Attributes:
+        classes: 60 or 120.
+        missing: names to leave out -> why.
+        twice: (path, member) of a file -> the file of the same name that came before it.
+    """
+
+    classes: int
+    missing: dict[str, str] = field(default_factory=dict)
+    twice: dict[tuple[str, str], str] = field(default_factory=dict)
+
+
+def find(data_dir: str | Path, options: Options, *, dataset: str) -> list[Path]:
+    """All ``.skeleton`` files under ``data_dir/<dataset>`` or ``data_dir``, and the zips there that hold others.
+
+    A zip whose files all lie unpacked beside it is not read again. A ``missing.txt`` beside them (names to leave out,
+    in addition to the authors' list) is among the sources.
 
     Raises:
         MissingError: there is neither a file nor a zip.
+        DataError: a zip is cut or damaged.
     """
+    del options  # they say what is left out, not where to look
     root = existing_folder(data_dir, dataset)
     if (root / dataset).is_dir():
         root = root / dataset
-    files = sorted(root.rglob(f"*{SUFFIX}"))
-    if not files:
-        zips = sorted(root.glob("*.zip"))
-        files = [path for path in zips if any(info.filename.endswith(SUFFIX) for info in zip_index(path))]
-    if not files:
+    files = loose_recordings(root)
+    unpacked = set(map(stem, files))
+    zips = sorted(path for path in root.rglob("*.zip") if path.is_file())
+    zips = [path for path in zips if not unpacked.issuperset(map(stem, zip_recordings(path)))]
+    if not files and not zips:
         raise MissingError(
             f"{dataset}: wanted {SUFFIX} files, or zips of them, under {root}, found none. "
             f"Set data_dir to the folder of the set's raw skeletons."
         )
     listed = root / MISSING_LIST
-    return [*files, listed] if listed.is_file() else files
+    return [*map(Path, files), *zips, *([listed] if listed.is_file() else [])]
 
 
-def read(sources: list[Path], progress: Progress = None, *, classes: int = 120) -> Reading:
-    """Read every clip; names are the file stems (``S001C001P001R001A001``).
-
-    Args:
-        sources: what :func:`find` gave.
-        progress: told every 1,000 files.
-        classes: 60 or 120; for 60, files of the setups that came with NTU RGB+D 120 are left out and counted.
+def plan(sources: list[Path], options: Options, *, dataset: str) -> Plan:
+    """Parts of up to 200 files of one folder or zip, in the order of the sources.
 
     Raises:
-        DataError: a file that is cut, has other than 25 joints, a value that is no finite number, a wrong name or a
-            label outside the protocol (file and line named).
+        DataError: a zip is cut or damaged, or ``missing.txt`` cannot be used.
     """
-    lists = [path.read_text(encoding="utf-8") for path in sources if path.name == MISSING_LIST]
-    skip = {name.removesuffix(SUFFIX) for text in lists for name in text.split()}
-    clips: list[Clip] = []
-    counts: Counter[str] = Counter()
-    dropped: dict[str, str] = {}
-    files = _files([path for path in sources if path.name != MISSING_LIST])
-    for number, (where, data) in enumerate(files, 1):
-        stem = Path(where).stem
-        numbers = _numbers(where, stem)
-        if stem in skip:
-            counts[f"files named in {MISSING_LIST}"] += 1
-        elif classes == 60 and numbers["setup"] > NTU60_SETUPS:
-            counts["files of NTU RGB+D 120 only"] += 1
-        elif clip := read_clip(where, data, numbers, classes, counts):
-            clips.append(clip)
-        else:
-            dropped[stem] = "no body in any frame"
-        if progress and number % 1000 == 0:
-            progress(f"read {number} files, kept {len(clips)} clips")
-    notes: dict[str, Any] = {"coordinates": "as published, nothing converted", "dropped": dropped, **counts}
-    return Reading(clips, NTU25, list(NTU_CLASSES[:classes]), notes)
-
-
-def read_clip(where: str, data: bytes, numbers: dict[str, int], classes: int, counts: Counter[str]) -> Clip | None:
-    """One file as a clip of at most two bodies; None where no body was ever tracked.
-
-    ``counts`` is told which bodies were left out and why.
-    """
-    if not 1 <= numbers["action"] <= classes:
-        raise DataError(f"{where}: action {numbers['action']} is outside the protocol's classes 1 to {classes}.")
-    total, tracks = parse_skeleton(where, data)
-    slots = choose_bodies(tracks, counts)
-    if not slots:
-        return None
-    xyz = np.zeros((total, len(slots), JOINTS, 3), np.float32)
-    present = np.zeros((total, len(slots)), bool)
-    for slot, parts in enumerate(slots):
-        for frames, joints in parts:
-            xyz[frames, slot] = joints
-            present[frames, slot] = True
-    return Clip(
-        name=Path(where).stem,
-        xyz=xyz,
-        present=present,
-        frames=np.arange(total, dtype=np.int32),
-        label=numbers["action"] - 1,
-        subject=numbers["subject"],
-        camera=numbers["camera"],
-        setup=numbers["setup"],
-        trial=numbers["trial"],
-        source=where,
-    )
-
-
-def parse_skeleton(where: str, data: bytes) -> tuple[int, Tracks]:
-    """The bodies of one ``.skeleton`` text by body ID.
-
-    Returns:
-        The number of frames and, for each body ID, (true frame indices (n,), coordinates (n, 25, 3)).
-
-    Raises:
-        DataError: the text is no complete recording; file and line are named.
-    """
-    lines = data.rstrip().split(b"\n")
-    total = _whole(where, lines, 0, "the number of frames")
-    position = 1
-    first_lines, bodies, frames = [], [], []
-    for frame in range(total):
-        count = _whole(where, lines, position, f"the number of bodies in frame {frame} of {total}")
-        if not 0 <= count <= BODIES:
-            raise DataError(f"{where}, line {position + 1}: wanted 0 to {BODIES} bodies, found {count}.")
-        position += 1
-        for _ in range(count):
-            bodies.append(_body_id(where, lines, position, frame, total))
-            frames.append(frame)
-            first_lines.append(position + 2)
-            position += 2 + JOINTS
-    if position < len(lines):
-        raise DataError(f"{where}, line {position + 1}: wanted the end after {total} frames, found more text.")
-    values = _joint_values(where, lines, first_lines)
-    owner, moment = np.array(bodies, dtype=object), np.array(frames, dtype=int)
-    tracks = {}
-    for body in dict.fromkeys(bodies):
-        rows = np.flatnonzero(owner == body)
-        _, once = np.unique(moment[rows], return_index=True)  # an ID listed twice in a frame counts once
-        tracks[body] = (moment[rows[once]], values[rows[once]])
-    return total, tracks
-
-
-def _joint_values(where: str, lines: list[bytes], first_lines: list[int]) -> np.ndarray:
-    """(bodies, 25, 3) float32: all joint lines turned into numbers in one go; a slow look only at what is wrong."""
-    text = b" ".join([b" ".join(lines[first : first + JOINTS]) for first in first_lines])
-    try:
-        values = np.array(list(map(float, text.split()))).reshape(len(first_lines), JOINTS, COLUMNS)
-    except ValueError:
-        raise _faulty_line(where, lines, first_lines) from None
-    state = values[..., -1]  # 0 lost, 1 inferred, 2 tracked; other values betray lines of shifted length
-    if not np.isfinite(values[..., :3]).all() or not np.isin(state, (0, 1, 2)).all():
-        raise _faulty_line(where, lines, first_lines)
-    return values[..., :3].astype(np.float32)
-
-
-def _faulty_line(where: str, lines: list[bytes], first_lines: list[int]) -> DataError:
-    """The sentence about the first joint line that is not 12 numbers with finite x, y and z."""
-    for number in (first + joint for first in first_lines for joint in range(JOINTS)):
-        words = lines[number].split()
-        try:
-            numbers = [float(word) for word in words]
-        except ValueError as error:
-            return DataError(f"{where}, line {number + 1}: wanted {COLUMNS} numbers of a joint ({error}).")
-        if len(numbers) != COLUMNS:
-            tail = " The file was probably cut: fetch it again." if number == len(lines) - 1 else ""
-            return DataError(
-                f"{where}, line {number + 1}: wanted {COLUMNS} numbers of a joint, found {len(numbers)}.{tail}"
-            )
-        if not np.isfinite(numbers[:3]).all():
-            return DataError(
-                f"{where}, line {number + 1}: joint coordinates are not finite. Repair the file, or name it in "
-                f"{MISSING_LIST} to leave it out."
-            )
-        if numbers[-1] not in (0, 1, 2):
-            return DataError(
-                f"{where}, line {number + 1}: wanted a tracking state of 0, 1 or 2 in the last column, "
-                f"found {numbers[-1]:g}."
-            )
-    return DataError(f"{where}: joint lines cannot be read.")
-
-
-def _body_id(where: str, lines: list[bytes], position: int, frame: int, total: int) -> int:
-    """The body ID of a body's first line, as a whole number (it has more digits than a float holds)."""
-    if position + 2 + JOINTS > len(lines):
-        raise _cut(where, lines, f"frame {frame} of {total}")
-    words = lines[position].split()
-    if len(words) != BODY_COLUMNS or not words[0].isdigit():
-        raise DataError(
-            f"{where}, line {position + 1}: wanted {BODY_COLUMNS} numbers of a body, its ID first, "
-            f"found '{lines[position][:60].decode(errors='replace').strip()}'."
-        )
-    joints = _whole(where, lines, position + 1, "the number of joints")
-    if joints != JOINTS:
-        raise DataError(f"{where}, line {position + 2}: wanted {JOINTS} joints, found {joints}.")
-    return int(words[0])
-
-
-def _whole(where: str, lines: list[bytes], position: int, what: str) -> int:
-    """A line that holds one whole number."""
-    if position >= len(lines):
-        raise _cut(where, lines, what)
-    try:
-        return int(lines[position])
-    except ValueError:
-        found = lines[position][:60].decode(errors="replace").strip()
-        raise DataError(f"{where}, line {position + 1}: wanted {what}, found '{found}'.") from None
-
-
-def _cut(where: str, lines: list[bytes], what: str) -> DataError:
-    return DataError(
-        f"{where}: wanted {what} after line {len(lines)}, found the end of the file. It was cut: fetch it again."
-    )
-
-
-def _files(sources: list[Path]) -> Iterator[tuple[str, bytes]]:
-    """(name for messages, content) of every ``.skeleton`` file in folders and zips."""
+    classes = CLASSES[dataset]
+    missing: dict[str, str] = {}
+    if options.missing:
+        missing = dict.fromkeys(missing_names(classes), "without a usable skeleton, by the authors' list")
+    folders: dict[str, list[str]] = {}
     for path in sources:
-        if path.suffix == ".zip":
-            for member, data in zip_members(path, SUFFIX):
-                yield f"{path.name}/{member}", data
+        if path.name == MISSING_LIST:
+            missing |= dict.fromkeys(listed_names(path), f"named in {MISSING_LIST}")
+        elif path.suffix == ".zip":
+            folders[str(path)] = zip_recordings(path)
         else:
-            yield str(path), path.read_bytes()
+            folder = os.path.join(path.parent, "")  # ends with a slash, so that it is never taken for a zip
+            folders.setdefault(folder, []).append(path.name)
+    parts = [
+        Part(path, tuple(members[start : start + FILES_A_PART]))
+        for path, members in folders.items()
+        for start in range(0, len(members), FILES_A_PART)
+    ]
+    return Plan(
+        parts=parts,
+        layout=NTU25,
+        classes=list(NTU_CLASSES[:classes]),
+        class_ids=list(range(1, classes + 1)),
+        extras=("state", "color"),
+        notes={
+            "coordinates": "as published, nothing converted",
+            "samples without usable skeletons": "left out by the authors' list" if options.missing else "not left out",
+        },
+        context=Context(classes, missing, _found_twice(parts)),
+    )
 
 
-def _numbers(where: str, stem: str) -> dict[str, int]:
-    """Setup, camera, subject, trial and action of a file name."""
-    match = NAME.match(stem)
-    if not match:
-        raise DataError(f"{where}: wanted a name like S001C002P003R002A013{SUFFIX}. Rename or remove the file.")
-    return dict(zip(("setup", "camera", "subject", "trial", "action"), map(int, match.groups()), strict=True))
+def _found_twice(parts: list[Part]) -> dict[tuple[str, str], str]:
+    """(path, member) of each file whose clip was already there -> where it was."""
+    first: dict[str, str] = {}
+    twice: dict[tuple[str, str], str] = {}
+    for part in parts:
+        for member in part.members:
+            here = os.path.join(part.path, member)
+            if first.setdefault(stem(member), here) != here:
+                twice[part.path, member] = first[stem(member)]
+    return twice
+
+
+def read(part: Part, context: Context) -> PartReading:
+    """The clips of a part; names are the file stems (``S001C001P001R001A001``).
+
+    Raises:
+        OSError: the system refuses to read a file.
+    """
+    reading = PartReading()
+    for member in part.members:
+        where = shown(part.path, member)
+        try:
+            numbers = _wanted(part.path, member, context, reading)
+            if numbers is None:
+                continue
+            data = recording_bytes(part.path, member)
+            reading.files += 1
+            reading.bytes += len(data)
+            _take(where, stem(member), numbers, parse_skeleton(where, data), reading)
+        except DataError as error:
+            reading.faults[where] = str(error)
+    reading.counts = +reading.counts  # without those that stayed 0
+    return reading
+
+
+def _wanted(path: str, member: str, context: Context, reading: PartReading) -> Numbers | None:
+    """The numbers in a file's name; None where it is not to be read, and then ``reading`` is told why.
+
+    Raises:
+        DataError: the name is no clip's, is there twice, or tells an action that the set does not have.
+    """
+    where, numbers = shown(path, member), clip_numbers(member)
+    if numbers is None:
+        raise DataError(f"{where}: wanted a name like {EXAMPLE}{SUFFIX}. Rename or remove the file.")
+    name, setup, action = stem(member), numbers[0], numbers[-1]
+    if context.classes == CLASSES["ntu60"] and setup > NTU60_SETUPS:
+        reading.counts["files not read: of NTU RGB+D 120 only"] += 1
+        return None
+    if before := context.twice.get((path, member)):
+        raise DataError(f"{where}: {name} is there twice, first as {before}. Remove one of the two.")
+    if not 1 <= action <= context.classes:
+        raise DataError(f"{where}: action {action} is outside the protocol's classes 1 to {context.classes}.")
+    if name in context.missing:
+        reading.dropped[name] = context.missing[name]
+        return None
+    return numbers
+
+
+def _take(where: str, name: str, numbers: Numbers, skeleton: Skeleton, reading: PartReading) -> None:
+    """Add a recording's clip to ``reading``, or say why there is none."""
+    people = choose_people(skeleton, reading.counts)
+    if not people:
+        reading.dropped[name] = "no body frame that can be used" if skeleton.ids else "no body in any frame"
+        return
+    setup, camera, subject, trial, action = numbers
+    arrays = _slot_arrays(skeleton, people)
+    _count_gaps(arrays, reading.counts)
+    reading.clips.append(
+        Clip(
+            name=name,
+            xyz=arrays.xyz,
+            present=arrays.present,
+            frames=np.arange(skeleton.frames, dtype=np.int32),
+            label=action - 1,
+            subject=subject,
+            camera=camera,
+            setup=setup,
+            trial=trial,
+            source=where,
+            ids=tuple(map(person_id, people)),
+            state=arrays.state,
+            color=arrays.color,
+        )
+    )
+
+
+class _Arrays(NamedTuple):
+    """A clip's arrays, (T, M, ...)."""
+
+    xyz: np.ndarray
+    present: np.ndarray
+    state: np.ndarray
+    color: np.ndarray
+
+
+def _slot_arrays(skeleton: Skeleton, people: list[Person]) -> _Arrays:
+    """The rows of a recording that belong to these people, each in their slot."""
+    shape = (skeleton.frames, len(people))
+    xyz, present = np.zeros((*shape, JOINTS, 3), np.float32), np.zeros(shape, bool)
+    state, color = np.zeros((*shape, JOINTS), np.uint8), np.full((*shape, JOINTS, 2), np.nan, np.float32)
+    known = np.isfinite(skeleton.color).all(axis=-1, keepdims=True)
+    places = np.where(known, skeleton.color, np.float32(np.nan))
+    for slot, person in enumerate(people):
+        for track in person:
+            xyz[track.frames, slot] = skeleton.xyz[track.rows]
+            present[track.frames, slot] = True
+            state[track.frames, slot] = skeleton.state[track.rows]
+            color[track.frames, slot] = places[track.rows]
+    return _Arrays(xyz, present, state, color)
+
+
+def _count_gaps(arrays: _Arrays, counts: Counter[str]) -> None:
+    """Count what is not there in a clip and keeps its place in time."""
+    present = arrays.present
+    seen = np.cumsum(present, axis=0)
+    gaps = ~present & (seen > 0) & (seen < seen[-1])
+    counts["frames without any body, kept in place"] += int((~present.any(axis=1)).sum())
+    counts["gaps: body frames between two tracked ones, kept in place"] += int(gaps.sum())
+    counts["joints without a place in the colour image"] += int(np.isnan(arrays.color[present][..., 0]).sum())

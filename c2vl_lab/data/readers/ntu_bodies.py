@@ -1,73 +1,144 @@
-"""Which of the bodies that a Kinect reported are people, and which two slots they take."""
+"""Which of the bodies that a Kinect reported are people, and which two slots they take.
+
+A body is followed by the recorder's ID, so a person stays in one slot when the file lists people in another order.
+The recorder gives a person whom it lost and found again a new ID; such IDs are joined where place and time fit. Then
+ghosts (furniture, flicker) are left out, and the two people who move most are kept. Every such decision is counted.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 
-# body ID -> (true frame indices (n,), coordinates (n, 25, 3) metres)
-Track = tuple[np.ndarray, np.ndarray]
-Tracks = dict[int, Track]
+from c2vl_lab.data.readers.ntu_text import JOINTS, Skeleton
 
 # The field's two rules for bodies that are furniture or flicker (published with CTR-GCN's preparation, in use since):
 SHORTEST = 12  # frames
 WIDE, WIDE_SHARE = 0.8, 0.69754  # x-spread above 0.8 y-spread in more than this share of frames
-NEAR = 0.75  # metres; our choice: a new ID that appears so near to where the other was lost is the same person
+# Our choice: a new ID is the same person when it appears this near to where the other was lost, plus a slow walk.
+NEAR, WALK = 0.75, 0.05  # metres, metres a frame (1.5 m/s)
+FARTHEST = 100.0  # metres; a depth camera sees 8
 SLOTS = 2
 
 
-def choose_bodies(tracks: Tracks, counts: Counter[str]) -> list[list[Track]]:
-    """At most two people, the one that moves more first; each is one or several tracks that do not overlap in time.
+@dataclass(frozen=True)
+class Track:
+    """The usable frames of one body ID.
 
-    Ghost bodies are left out, but never a clip's only body. A person whose ID changed after a loss of tracking keeps
-    the slot. ``counts`` is told which bodies were left out and why.
+    Attributes:
+        body: the recorder's ID.
+        frames: (n,) true frame indices, rising.
+        rows: (n,) rows of the :class:`Skeleton`.
+        xyz: (n, 25, 3) metres.
     """
-    ranked = sorted(tracks.values(), key=_energy, reverse=True)
-    people = [track for track in ranked if not _ghost(track, counts)] if len(ranked) > 1 else ranked
-    if ranked and not people:
-        people = ranked[:1]
-        counts["clips whose bodies all look like ghosts; the one that moves most was kept"] += 1
-    slots: list[list[Track]] = []
-    for track in people:
-        home = next((slot for slot in slots if _continues(slot, track)), None)
-        if home is not None:
-            home.append(track)
-        elif len(slots) < SLOTS:
-            slots.append([track])
-        else:
-            counts["bodies left out: more than two people"] += 1
-    return sorted(slots, key=lambda slot: sum(map(_energy, slot)), reverse=True)
+
+    body: int
+    frames: np.ndarray
+    rows: np.ndarray
+    xyz: np.ndarray
 
 
-def _energy(track: Track) -> float:
+Person = list[Track]  # in the order of time; they do not overlap
+
+
+def choose_people(skeleton: Skeleton, counts: Counter[str]) -> list[Person]:
+    """At most two people, the one that moves more first.
+
+    Ghost bodies are left out, but never a clip's only body. ``counts`` is told what was left out or joined and why.
+    """
+    bodies = _join(_tracks(skeleton, counts), counts)
+    bodies.sort(key=_energy, reverse=True)
+    people = bodies
+    if len(bodies) > 1:
+        reasons = [_ghost(body) for body in bodies]
+        people = [body for body, reason in zip(bodies, reasons, strict=True) if not reason]
+        if not people:
+            people, reasons = bodies[:1], reasons[1:]
+            counts["clips whose bodies all look like ghosts; the one that moves most was kept"] += 1
+        counts.update(f"bodies left out: {reason}" for reason in reasons if reason)
+    if len(people) > SLOTS:
+        counts["bodies left out: more than two people"] += len(people) - SLOTS
+    return people[:SLOTS]
+
+
+def person_id(person: Person) -> str:
+    """The recorder's ID of a person; joined by "+" in the order of time where there were several."""
+    return "+".join(str(track.body) for track in person)
+
+
+def _tracks(skeleton: Skeleton, counts: Counter[str]) -> list[Track]:
+    """One track for each body ID that has a usable frame."""
+    usable = np.flatnonzero(_usable(skeleton, counts))
+    tracks = []
+    for code, body in enumerate(skeleton.ids):
+        rows = usable[skeleton.body[usable] == code]
+        if len(rows):
+            tracks.append(Track(body, skeleton.frame[rows], rows, skeleton.xyz[rows].astype(np.float64)))
+    return tracks
+
+
+def _usable(skeleton: Skeleton, counts: Counter[str]) -> np.ndarray:
+    """(R,) bool: rows with 25 joints in reach; the others are as if the body had not been tracked in that frame."""
+    reach = np.abs(skeleton.xyz).reshape(len(skeleton.xyz), JOINTS * 3).max(axis=1)  # NaN where one joint is
+    usable = (reach > 0) & (reach <= FARTHEST)
+    if not usable.all():
+        finite = np.isfinite(reach)
+        counts["body frames left out: a joint is not a number"] += int((~finite).sum())
+        counts["body frames left out: all joints lie in the sensor"] += int((reach == 0).sum())
+        counts[f"body frames left out: a joint is over {FARTHEST:g} m away"] += int((finite & (reach > FARTHEST)).sum())
+    rows = np.flatnonzero(usable)
+    _, first = np.unique(skeleton.frame[rows] * len(skeleton.ids) + skeleton.body[rows], return_index=True)
+    if len(first) < len(rows):
+        counts["body frames left out: the same ID twice in a frame"] += len(rows) - len(first)
+        usable[np.delete(rows, first)] = False
+    return usable
+
+
+def _join(tracks: list[Track], counts: Counter[str]) -> list[Person]:
+    """Tracks of one person in one list: where one ends another begins, soon and near; the best fits first."""
+    links = sorted(
+        (cost, before, after)
+        for before in range(len(tracks))
+        for after in range(len(tracks))
+        if (cost := _link_cost(tracks[before], tracks[after])) is not None
+    )
+    follower: dict[int, int] = {}
+    for _, before, after in links:
+        if before not in follower and after not in follower.values():
+            follower[before] = after
+    counts["body IDs joined to one person: lost and found again"] += len(follower)
+    people = []
+    for start in sorted(set(range(len(tracks))) - set(follower.values())):
+        chain = [start]
+        while chain[-1] in follower:
+            chain.append(follower[chain[-1]])
+        people.append([tracks[number] for number in chain])
+    return people
+
+
+def _link_cost(before: Track, after: Track) -> float | None:
+    """How badly one track continues another, in metres (a lost frame weighs a slow step); None: it does not."""
+    lost = int(after.frames[0]) - int(before.frames[-1])
+    if lost <= 0:
+        return None
+    distance = float(np.linalg.norm(after.xyz[0, 0] - before.xyz[-1, 0]))  # of the spine's base
+    return distance + WALK * lost if distance < NEAR + WALK * lost else None
+
+
+def _energy(person: Person) -> float:
     """How much a body moves over the whole clip: squared distance from its mean pose, summed over its frames."""
-    joints = track[1].astype(np.float64)
+    joints = np.concatenate([track.xyz for track in person])
     return float(((joints - joints.mean(axis=0)) ** 2).sum())
 
 
-def _ghost(track: Track, counts: Counter[str]) -> bool:
-    """Whether a body is too short-lived or too wide for its height to be a person."""
-    frames, joints = track
-    if len(frames) < SHORTEST:
-        counts[f"bodies left out: tracked in fewer than {SHORTEST} frames"] += 1
-        return True
-    spread = np.ptp(joints, axis=1)
+def _ghost(person: Person) -> str:
+    """Why a body is no person: too short-lived, or too wide for its height; empty for people."""
+    joints = np.concatenate([track.xyz for track in person])
+    if len(joints) < SHORTEST:
+        return f"tracked in fewer than {SHORTEST} frames"
+    spread = np.ptp(joints[:, :, :2], axis=1)
     if np.mean(spread[:, 0] > WIDE * spread[:, 1]) >= WIDE_SHARE:
-        counts["bodies left out: wider than a person in most frames"] += 1
-        return True
-    return False
-
-
-def _continues(slot: list[Track], track: Track) -> bool:
-    """Whether a track fits between a slot's tracks in time and begins or ends near the one beside it."""
-    frames, joints = track
-    gaps = []
-    for other_frames, other_joints in slot:
-        if frames[-1] < other_frames[0]:
-            gaps.append((other_frames[0] - frames[-1], np.linalg.norm(joints[-1, 0] - other_joints[0, 0])))
-        elif frames[0] > other_frames[-1]:
-            gaps.append((frames[0] - other_frames[-1], np.linalg.norm(joints[0, 0] - other_joints[-1, 0])))
-        else:
-            return False
-    return bool(min(gaps)[1] < NEAR)
+        return "wider than a person in most frames"
+    return ""

@@ -6,7 +6,6 @@ from functools import cache
 from pathlib import Path
 
 
-
 @cache
 def missing_names(classes: int) -> frozenset[str]:
     """Names (``S001C002P005R002A008``) to leave out: 302 for 60 classes, 535 for 120.
