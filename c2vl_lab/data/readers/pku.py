@@ -123,15 +123,15 @@ def _splits(found: Found) -> dict[str, dict[str, str]]:
 def _notes(found: Found, options: Options) -> dict[str, object]:
     """Conventions, and what the split files say about the videos at hand."""
     ways = "start-1:end takes both frames that a label names, counted from one; start:end leaves out the first"
-    lists = {}
+    notes: dict[str, object] = {"coordinates": "as published, nothing converted", "cut": f"{options.cut} ({ways})"}
     for protocol, (entry, parts) in sorted(found.lists.items()):
         sizes = Counter(parts.values())
         here = sum(name in parts for name in found.skeletons)
-        lists[protocol] = (
+        notes[f"split file for {protocol}"] = (
             f"{entry.short}: {sizes['train']} training videos, {sizes['test']} others; it names {here} of the "
             f"{len(found.skeletons)} videos at hand"
         )
-    return {"coordinates": "as published, nothing converted", "cut": f"{options.cut} ({ways})", "split files": lists}
+    return notes
 
 
 def read(part: Part, context: Context) -> PartReading:
@@ -146,8 +146,7 @@ def read(part: Part, context: Context) -> PartReading:
             skeleton, label = context.skeletons.get(video), context.labels.get(video)
             if skeleton is None or label is None:
                 lacking = "no label file" if skeleton else "no skeleton file"
-                reading.dropped[video] = lacking
-                reading.counts[f"videos left out: {lacking}"] += 1
+                reading.dropped[video] = f"video with {lacking}"
                 continue
             where = label.where
             try:
@@ -247,11 +246,12 @@ def _cut(
     for row in rows:
         name = f"A{setup:03d}N{subject:03d}V{view:03d}C{row.action:03d}L{row.row:03d}"
         start, end = _span(row, len(xyz), context, reading.counts)
-        slots = choose_slots(xyz[start:end], present[start:end], reading.counts) if start < end else []
+        if start >= end:
+            reading.dropped[name] = "its label names no span of the video's frames"
+            continue
+        slots = choose_slots(xyz[start:end], present[start:end], reading.counts)
         if not slots:
-            why = "no body in any frame" if start < end else f"frames {row.start} to {row.end} of {len(xyz)}"
-            reading.dropped[name] = f"{context.labels[video].short}, line {row.line}: {why}"
-            reading.counts["actions left out: no body, or none of the video's frames"] += 1
+            reading.dropped[name] = "no body in any frame"
             continue
         clips.append(
             Clip(
@@ -275,8 +275,10 @@ def _span(row: Instance, frames: int, context: Context, counts: Counter[str]) ->
     """First frame and the one after the last, from 0; (0, 0) where a label names no span of the video."""
     if row.start >= row.end:
         return 0, 0
-    start, end = row.start - CUTS[context.cut], row.end
-    if start < 0 or end > frames:
+    first, end = row.start - CUTS[context.cut], min(row.end, frames)
+    start = max(first, 0)
+    if start >= end:
+        return 0, 0
+    if first < 0 or row.end > frames:
         counts["actions whose label reaches over an end of the video, cut there"] += 1
-    start, end = max(start, 0), min(end, frames)
-    return (start, end) if start < end else (0, 0)
+    return start, end
