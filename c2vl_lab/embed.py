@@ -32,6 +32,6 @@ def embed(
     encoder.eval()
     parts = []
     for start in range(0, len(clips), batch):
-        part = torch.from_numpy(np.ascontiguousarray(clips[start : start + batch])).to(device)
+        part = torch.from_numpy(np.array(clips[start : start + batch])).to(device)  # a copy: the clips may be on disk
         parts.append(encoder(as_input(whole_clip(part, frames), layout, stream)).float().cpu().numpy())
     return np.concatenate(parts)

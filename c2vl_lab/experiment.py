@@ -25,7 +25,8 @@ from c2vl_lab.config import to_dict
 from c2vl_lab.data.datasets import open_dataset
 from c2vl_lab.data.protocols import Split, make_split
 from c2vl_lab.data.store import SkeletonStore
-from c2vl_lab.data.transforms import PrepareConfig, prepare
+from c2vl_lab.data.transforms import VERSION as PREPARED
+from c2vl_lab.data.transforms import prepare
 from c2vl_lab.errors import MissingError
 from c2vl_lab.learners import Learner
 from c2vl_lab.pretrain import TrainingSet, build_learner, check_card, fit, pick_device, run_card
@@ -47,7 +48,7 @@ class Experiment:
         config: the settings.
         store: the recordings.
         split: indices of the training and the test part.
-        clips: (N, 64, M, V, 3) normalised coordinates of all clips, in store order.
+        clips: (N, 64, M, V, 3) normalised coordinates of all clips, in store order; memory-mapped.
         device: where to compute.
     """
 
@@ -134,7 +135,8 @@ class Experiment:
                 self._tell_targets(modality, rows, taus[modality], batch)
         supervised = self.config.arm == "supervised"
         return TrainingSet(
-            clips=self.clips[train],
+            clips=self.clips,
+            rows=train,
             names=[self.store.names[i] for i in train],
             layout=self.store.layout,
             concepts=concepts,
@@ -147,7 +149,8 @@ class Experiment:
     def _training_key(self, modalities: Iterable[str]) -> str:
         """Fingerprint of recordings, normalisation, training names, raw teacher features and their pooling."""
         train = self.split.train
-        parts = [self.store.fingerprint, self.config.align, self.config.scale, [self.store.names[i] for i in train]]
+        normal = to_dict(self.config.prepare_config())
+        parts = [self.store.fingerprint, PREPARED, normal, [self.store.names[i] for i in train]]
         pooling = [self.config.pooling, self.config.components, self.config.center]
         return fingerprint(*parts, pooling, *[self.features(m)[train] for m in sorted(modalities)])
 
@@ -192,9 +195,8 @@ def open_experiment(config: RunConfig, progress: Progress = None) -> Experiment:
     device = pick_device(config.device)
     if progress:
         progress(f"{store.dataset}: {len(store)} clips, device {device}")
-    return Experiment(
-        config, store, split, prepare(store, PrepareConfig(align=config.align, scale=config.scale)), device, progress
-    )
+    clips = prepare(store, config.prepare_config(), Path(config.work_dir) / "cache", progress)
+    return Experiment(config, store, split, clips, device, progress)
 
 
 def pretrain(experiment: Experiment, run_dir: str | Path, progress: Progress = None) -> Learner | None:

@@ -26,7 +26,8 @@ class Views:
 
     def __call__(self, clips: Tensor, generator: torch.Generator) -> Tensor:
         """(N, T, M, V, 3) -> one augmented (N, 3, frames, V, M)."""
-        return as_input(augment(clips, self.config, self.frames, generator), self.layout, self.stream)
+        view = augment(clips, self.config, self.frames, generator, self.layout)
+        return as_input(view, self.layout, self.stream)
 
 
 @torch.no_grad()

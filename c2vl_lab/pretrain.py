@@ -67,7 +67,8 @@ class TrainingSet:
     """Everything that a method may see: the training clips and what goes with them, nothing of the test part.
 
     Attributes:
-        clips: (N, T, M, V, 3) normalised coordinates.
+        clips: (N, T, M, V, 3) normalised coordinates; may be memory-mapped.
+        rows: which of ``clips`` are the training clips, in the order of everything else; None: all.
         names: clip names.
         layout: joint layout.
         concepts: pooled teacher features per modality (N, D_m), for "c2vl".
@@ -85,6 +86,7 @@ class TrainingSet:
     labels: np.ndarray | None = None
     classes: int = 0
     key: str = ""
+    rows: np.ndarray | None = None
 
 
 def pick_device(wanted: str) -> str:
@@ -156,7 +158,7 @@ def fit(config: FitConfig, data: TrainingSet, run_dir: Path, device: str, progre
         say(f"resuming after epoch {done} of {config.epochs}")
     if done >= config.epochs:
         return learner
-    clips = torch.from_numpy(np.ascontiguousarray(data.clips)).to(device)
+    clips = _on_device(data, device)
     log = MetricLog(run_dir, keep_epochs=done)
     for epoch in range(done + 1, config.epochs + 1):
         row = _epoch(learner, optimizer, clips, config, epoch, device, data.names)
@@ -170,6 +172,16 @@ def fit(config: FitConfig, data: TrainingSet, run_dir: Path, device: str, progre
         )
     log.close()
     return learner
+
+
+def _on_device(data: TrainingSet, device: str) -> torch.Tensor:
+    """The training clips on the device, part by part: a memory-mapped set is never copied whole on the way."""
+    rows = np.arange(len(data.clips)) if data.rows is None else data.rows
+    clips = torch.empty((len(rows), *data.clips.shape[1:]), device=device)
+    for start in range(0, len(rows), 1024):
+        part = rows[start : start + 1024]
+        clips[start : start + len(part)] = torch.from_numpy(np.ascontiguousarray(data.clips[part], np.float32))
+    return clips
 
 
 def _epoch(
@@ -227,7 +239,8 @@ def run_card(config: FitConfig, data: TrainingSet) -> dict[str, Any]:
 def _content(data: TrainingSet) -> str:
     """Fingerprint of a training set's arrays."""
     extra = [data.taus, data.labels if data.labels is not None else [], data.names]
-    return fingerprint(data.clips, *[data.concepts[m] for m in sorted(data.concepts)], *extra)
+    clips = data.clips if data.rows is None else data.clips[data.rows]
+    return fingerprint(clips, *[data.concepts[m] for m in sorted(data.concepts)], *extra)
 
 
 def check_card(run_dir: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from c2vl_lab.data.align import PrepareConfig
 from c2vl_lab.data.augment import AugmentConfig
 from c2vl_lab.errors import ConfigError, choose
 from c2vl_lab.objective import ObjectiveConfig
@@ -34,11 +35,11 @@ class RunConfig:
         arm: one of :data:`ARMS`.
         modalities: "language", "vision" or "language+vision".
         seed: weights, order, augmentation and probe folds.
-        align, scale: see :class:`~c2vl_lab.data.transforms.PrepareConfig`; the same for every arm of a comparison.
+        align, origin, scale: see :class:`~c2vl_lab.data.align.PrepareConfig`; the same for every arm of a comparison.
         encoder, width, stream: see :class:`~c2vl_lab.pretrain.FitConfig`.
         frames: frames that the encoder sees.
         epochs, batch_size, lr, weight_decay, momentum, view_tau: training.
-        crop, turn, tilt, size, noise: augmentation, see :class:`~c2vl_lab.data.augment.AugmentConfig`.
+        crop, turn, tilt, size, noise, flip: augmentation, see :class:`~c2vl_lab.data.augment.AugmentConfig`.
         teacher: "offline", "open_clip:MODEL:TAG" or "features:PATH".
         captions: "kinematic" or the path of a prompts file {clip name: [sentence, ...]}.
         pictures: "", "depth", "rendered" or "folder:PATH"; wanted where vision takes part.
@@ -61,7 +62,8 @@ class RunConfig:
     encoder: str = "temporal"
     width: int = 0
     stream: str = "joint"
-    align: bool = True
+    align: str = "clip"
+    origin: str = "clip"
     scale: bool = True
     frames: int = 32
     epochs: int = 60
@@ -75,6 +77,7 @@ class RunConfig:
     tilt: float = 10.0
     size: float = 0.2
     noise: float = 0.05
+    flip: float = 0.0
     teacher: str = "offline"
     captions: str = "kinematic"
     pictures: str = ""
@@ -99,6 +102,7 @@ class RunConfig:
         choose(self.modalities, MODALITIES, "choice of modalities")
         if self.uses_concepts and "vision" in MODALITIES[self.modalities] and not self._has_pictures:
             raise ConfigError(f"modalities='{self.modalities}' wants pictures: depth, rendered or folder:PATH.")
+        self.prepare_config()
 
     @property
     def _has_pictures(self) -> bool:
@@ -114,6 +118,14 @@ class RunConfig:
     def modality_names(self) -> tuple[str, ...]:
         """The modalities that take part."""
         return MODALITIES[self.modalities]
+
+    def prepare_config(self) -> PrepareConfig:
+        """How clips are normalised.
+
+        Raises:
+            ConfigError: an unknown way to align or to place the origin.
+        """
+        return PrepareConfig(align=self.align, origin=self.origin, scale=self.scale)
 
     def fit_config(self) -> FitConfig:
         """The training settings of this arm.
@@ -138,7 +150,7 @@ class RunConfig:
         return FitConfig(
             method=TRAINED[self.arm],
             objective=objective,
-            augment=AugmentConfig(self.crop, self.turn, self.tilt, self.size, self.noise),
+            augment=AugmentConfig(self.crop, self.turn, self.tilt, self.size, self.noise, self.flip),
             **shared,
         )
 

@@ -225,7 +225,7 @@ def test_the_flat_settings_have_the_defaults_of_their_parts():
     assert flat["objective"].pop("kappa") == pytest.approx(parts["objective"].pop("kappa"), rel=1e-4)
     assert flat == parts
     assert ConceptConfig(RunConfig.pooling, RunConfig.components, RunConfig.center) == ConceptConfig()
-    assert PrepareConfig(align=RunConfig.align, scale=RunConfig.scale) == PrepareConfig()
+    assert RunConfig().prepare_config() == PrepareConfig()
 
 
 def test_settings_are_checked_before_any_work():

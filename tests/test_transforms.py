@@ -1,13 +1,20 @@
-"""Normalisation and augmentation keep what the peers lose, and depend on nothing but their inputs."""
+"""Normalisation keeps what the peers lose, and in blocks it gives what it gives clip by clip."""
+
+import errno
+import resource
 
 import numpy as np
 import pytest
-import torch
 
-from c2vl_lab.data.augment import AugmentConfig, augment, rotations, whole_clip
-from c2vl_lab.data.layouts import KINECT20, NTU25
+from c2vl_lab.data import align, transforms
 from c2vl_lab.data.clips import Clip
-from c2vl_lab.data.transforms import PrepareConfig, fill_gaps, prepare_clip, resample
+from c2vl_lab.data.layouts import COCO17, KINECT20, NTU25, JointLayout, layout_from_bones
+from c2vl_lab.data.store import SkeletonStore
+from c2vl_lab.data.transforms import PrepareConfig, fill_gaps, prepare, prepare_clip, resample
+from c2vl_lab.data.writing import write_store
+from c2vl_lab.errors import ConfigError, StorageError
+
+HAND = layout_from_bones("hand", {"wrist": None, "thumb": "wrist", "index": "wrist", "index tip": "index"})
 
 
 def rotate(xyz, degrees):
@@ -47,7 +54,7 @@ def test_walking_turning_and_distance_survive():
     xyz = standing(NTU25, frames=40, bodies=2)
     xyz[:, 1] += np.float32([1.5, 0, 0])
     xyz[:, :, :, 0] += np.linspace(0, 2, 40, dtype=np.float32)[:, None, None]
-    out = prepare_clip(clip_of(xyz), NTU25, PrepareConfig(scale=False, align=False))
+    out = prepare_clip(clip_of(xyz), NTU25, PrepareConfig(scale=False, align="none"))
     hip = NTU25.index("spine_base")
     walked = out[-1, 0, hip, 0] - out[0, 0, hip, 0]
     assert walked == pytest.approx(2.0, abs=0.3)
@@ -80,62 +87,142 @@ def test_resample_keeps_the_ends_and_takes_one_frame():
     assert resample(xyz[:1], 4)[:, 0].tolist() == [0.0] * 4
 
 
-def test_augmentation_keeps_the_body_whole():
-    clips = torch.from_numpy(np.stack([standing(KINECT20, frames=64, seed=s) for s in range(6)]))
-    config = AugmentConfig(crop=1.0, size=0.2, noise=0.0)
-    view = augment(clips, config, 64, torch.Generator().manual_seed(1))
-    bones = torch.tensor(KINECT20.bones)
-
-    def lengths(x):
-        return (x[..., bones[:, 0], :] - x[..., bones[:, 1], :]).norm(dim=-1)
-
-    ratio = lengths(view) / lengths(clips)
-    assert torch.allclose(ratio, ratio[:, :1, :, :1].expand_as(ratio), atol=1e-3)  # one size per clip
-    assert ratio.min() > 0.79 and ratio.max() < 1.21 and ratio.std() > 0.01
+CONFIGS = {
+    "default": PrepareConfig(),
+    "peers": PrepareConfig(50, "frame", "frame", scale=False),
+    "turned frames": PrepareConfig(20, align="frame"),
+    "own origins": PrepareConfig(33, origin="frame"),
+    "plain": PrepareConfig(7, align="none", scale=False),
+}
 
 
-def test_augmentation_depends_on_the_generator_alone():
-    clips = torch.randn(4, 64, 1, 20, 3)
-    one = augment(clips, AugmentConfig(), 32, torch.Generator().manual_seed(3))
-    torch.rand(7)
-    assert torch.equal(one, augment(clips, AugmentConfig(), 32, torch.Generator().manual_seed(3)))
-    assert not torch.equal(one, augment(clips, AugmentConfig(), 32, torch.Generator().manual_seed(4)))
-
-
-def test_zero_bodies_stay_zero_under_augmentation():
-    clips = torch.randn(3, 64, 2, 25, 3)
-    clips[:, :, 1] = 0
-    assert not augment(clips, AugmentConfig(), 32, torch.Generator().manual_seed(0))[:, :, 1].any()
-
-
-def test_sensor_noise_is_slow_and_as_strong_as_it_says():
-    clips = torch.ones(200, 64, 1, 20, 3)
-    view = augment(clips, AugmentConfig(1.0, 0, 0, 0, noise=0.05), 64, torch.Generator().manual_seed(0)) - 1
-    offset = view.mean(dim=1)
-    assert 0.05 < float(offset.std()) < 0.075  # the lasting offset, and what is left of the drift's mean
-    assert float(view.diff(dim=1).abs().mean()) < 0.01  # no flicker from frame to frame
-
-
-def test_crops_cover_what_they_say():
-    clips = torch.arange(64.0).view(1, 64, 1, 1, 1).expand(500, 64, 1, 20, 3)
-    view = augment(clips.contiguous(), AugmentConfig(0.5, 0, 0, 0, 0), 32, torch.Generator().manual_seed(0))[
-        :, :, 0, 0, 0
+def recordings(layout, count=60, frames=(1, 70), seed=0):
+    """Clips of one to three people, some of one frame, with bodies that come, go, flicker or never appear."""
+    rng = np.random.default_rng(seed)
+    sides = [
+        [name.startswith("right_") - name.startswith("left_"), 2 * ("shoulder" in name), 0] for name in layout.joints
     ]
-    share = (view[:, -1] - view[:, 0]) / 63
-    assert 0.5 <= share.min() < 0.55 and 0.95 < share.max() <= 1
-    assert view.min() < 1 and view.max() > 62
+    clips = []
+    for number in range(count):
+        length, bodies = int(rng.integers(*frames, endpoint=True)), int(rng.integers(1, 4))
+        if number % 10 == 0:
+            length = 1
+        xyz = rng.normal(0, 0.1, (1, bodies, len(layout), 3)) + rng.normal(0, 0.1, (length, bodies, len(layout), 3))
+        xyz = rotate(xyz + np.multiply(sides, 0.3), 360 * rng.random()) + np.float32([0.4, -0.2, 3.1])
+        present = rng.random((length, bodies)) < rng.choice([0.02, 0.5, 1.0], p=[0.1, 0.4, 0.5])
+        if number % 3 == 0:
+            present[: rng.integers(0, length + 1), 0] = False
+        if number % 4 == 0:
+            present[rng.integers(0, length) :, -1] = False
+        xyz[~present] = 0
+        clips.append(Clip(f"clip{number}", xyz, present, np.arange(length, dtype=np.int32), 0))
+    return clips
 
 
-def test_rotations_are_rotations_and_turn_about_the_vertical():
-    angles = torch.tensor([0.3, -1.0])
-    matrices = rotations(angles, angles / 2, angles / 3)
-    assert torch.allclose(matrices @ matrices.transpose(1, 2), torch.eye(3).expand(2, 3, 3), atol=1e-6)
-    assert torch.allclose(torch.linalg.det(matrices), torch.ones(2))
-    turn = rotations(angles, torch.zeros(2), torch.zeros(2))
-    assert torch.allclose(turn @ torch.tensor([0.0, 1, 0]), torch.tensor([[0.0, 1, 0]] * 2))
+def store_of(folder, clips, layout):
+    return write_store(folder, clips, dataset="test", layout=layout, classes=["one"])
 
 
-def test_test_time_view_is_the_whole_clip():
-    clips = torch.arange(64.0).view(1, 64, 1, 1, 1).expand(2, 64, 1, 20, 3)
-    view = whole_clip(clips, 32)[:, :, 0, 0, 0]
-    assert view[0, 0] == 0 and view[0, -1] == 63 and torch.equal(view, whole_clip(clips, 32)[:, :, 0, 0, 0])
+@pytest.mark.parametrize("layout", [NTU25, COCO17, HAND], ids=lambda layout: layout.name)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_store_is_prepared_as_its_clips_are_one_by_one(tmp_path, layout: JointLayout, name):
+    clips, config = recordings(layout), CONFIGS[name]
+    assert any(not clip.present.any() for clip in clips) and any(0 < clip.present.mean() < 1 for clip in clips)
+    found = prepare(store_of(tmp_path / "s", clips, layout), config)
+    assert found.dtype == np.float32 and found.shape == (len(clips), config.frames, 3, len(layout), 3)
+    for one, clip in zip(found, clips, strict=True):
+        people = clip.xyz.shape[1]
+        np.testing.assert_allclose(one[:, :people], prepare_clip(clip, layout, config), atol=1e-5)
+        assert not one[:, people:].any()
+
+
+def test_very_long_clips_make_smaller_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr(align, "PADDED", 300)
+    clips = recordings(KINECT20, 30)
+    store = store_of(tmp_path / "s", clips, KINECT20)
+    parts = list(align.blocks(store.lengths, store.body_counts))
+    assert [i for part in parts for i in range(part.start, part.stop)] == list(range(30))
+    sizes = [(store.lengths[p].max() * store.body_counts[p].sum(), p.stop - p.start) for p in parts]
+    assert len(parts) > 5 and all(size <= 300 or count == 1 for size, count in sizes)
+    for one, clip in zip(prepare(store, PrepareConfig()), clips, strict=True):
+        np.testing.assert_allclose(
+            one[:, : clip.xyz.shape[1]], prepare_clip(clip, KINECT20, PrepareConfig()), atol=1e-5
+        )
+
+
+def test_a_layout_without_shoulders_and_hips_is_centred_on_its_root_and_scaled_by_its_spread():
+    xyz = np.random.default_rng(0).normal(0, 0.1, (12, 1, 4, 3)).astype(np.float32) + np.float32([1, 2, 3])
+    out = prepare_clip(clip_of(xyz), HAND, PrepareConfig(12))
+    middle = xyz - xyz.mean(axis=2, keepdims=True)
+    size = np.median(np.sqrt((middle**2).sum(axis=-1).mean(axis=-1)))
+    np.testing.assert_allclose(out, (xyz - xyz[:3, 0, 0].mean(axis=0)) / size, atol=1e-5)
+
+
+def test_the_per_frame_variant_loses_place_distance_and_turning():
+    """For comparison with the peers: their frames each begin at the shoulder centre, shoulders along x."""
+    xyz = standing(NTU25, frames=40, bodies=2)
+    xyz[:, 1] += np.float32([1.5, 0, 0])
+    xyz = np.stack([rotate(pose, 4 * t) + np.float32([0, 0, 0.1 * t]) for t, pose in enumerate(xyz)])
+    out = prepare_clip(clip_of(xyz), NTU25, PrepareConfig(40, "frame", "frame", scale=False))
+    centre = out[:, :, NTU25.index("spine_shoulder")]
+    assert np.abs(centre).max() < 1e-6
+    line = out[:, :, NTU25.index("right_shoulder")] - out[:, :, NTU25.index("left_shoulder")]
+    assert np.abs(line[..., 2]).max() < 1e-5 and line[..., 0].min() > 0
+    ours = prepare_clip(clip_of(xyz), NTU25, PrepareConfig(40, scale=False))
+    assert np.linalg.norm(ours[-1, 0, 0] - ours[0, 0, 0]) > 3
+
+
+def test_settings_are_checked():
+    with pytest.raises(ConfigError, match="align wants one of 'clip', 'frame', 'none'; found True"):
+        PrepareConfig(align=True)
+    with pytest.raises(ConfigError, match="origin wants one of"):
+        PrepareConfig(origin="none")
+
+
+def test_the_cache_is_a_memory_map_made_once_for_content_and_settings(tmp_path, monkeypatch):
+    store = store_of(tmp_path / "s", recordings(KINECT20), KINECT20)
+    first = prepare(store, PrepareConfig(), tmp_path / "cache")
+    assert isinstance(first, np.memmap) and np.array_equal(first, prepare(store, PrepareConfig()))
+    monkeypatch.setattr(transforms, "prepare_block", None)  # whoever prepares again fails
+    assert np.array_equal(prepare(SkeletonStore.open(store.path), PrepareConfig(), tmp_path / "cache"), first)
+    for other in (PrepareConfig(32), PrepareConfig(align="none"), PrepareConfig(scale=False)):
+        with pytest.raises(TypeError):
+            prepare(store, other, tmp_path / "cache")
+    changed = store_of(tmp_path / "other", recordings(KINECT20, seed=1), KINECT20)
+    with pytest.raises(TypeError):
+        prepare(changed, PrepareConfig(), tmp_path / "cache")
+    monkeypatch.setattr(transforms, "VERSION", transforms.VERSION + 1)
+    with pytest.raises(TypeError):
+        prepare(store, PrepareConfig(), tmp_path / "cache")
+    assert len(list((tmp_path / "cache").rglob("*.*"))) == 1, "a failed call leaves nothing"
+
+
+def test_a_torn_cache_is_made_again(tmp_path):
+    store = store_of(tmp_path / "s", recordings(KINECT20), KINECT20)
+    whole = np.array(prepare(store, PrepareConfig(), tmp_path / "cache"))
+    (file,) = (tmp_path / "cache").rglob("*.npy")
+    file.write_bytes(file.read_bytes()[:5000])
+    assert np.array_equal(prepare(store, PrepareConfig(), tmp_path / "cache"), whole)
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_no_file(tmp_path, monkeypatch):
+    store = store_of(tmp_path / "s", recordings(KINECT20, 5), KINECT20)
+
+    def full(*_args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(transforms.os, "fsync", full)
+    with pytest.raises(StorageError, match="The disk is full"):
+        prepare(store, PrepareConfig(), tmp_path / "cache")
+    assert not list((tmp_path / "cache").rglob("*.*"))
+
+
+def test_a_large_set_is_written_without_holding_it_in_memory(tmp_path):
+    clips = [standing(KINECT20, frames=8, seed=s) for s in range(20)]
+    many = (Clip(f"c{i}", clips[i % 20], np.ones((8, 1), bool), np.arange(8), 0) for i in range(4000))
+    store = store_of(tmp_path / "s", many, KINECT20)
+    prepare(store, PrepareConfig(), None)[:1]  # libraries and scratch arrays are there from now on
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    out = prepare(store, PrepareConfig(200), tmp_path / "cache")
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    assert out.nbytes > 180e6 and grown < 60e6

@@ -1,38 +1,35 @@
-"""From recordings to fixed-size arrays: gaps, origin, view alignment, scale, resampling, streams.
+"""From recordings to fixed-size arrays: gaps, origin, view alignment, scale, resampling.
 
-Everything here is deterministic and per clip: one origin, one rotation and one scale for a whole clip, so that
-walking paths, turning and the distance between two people survive (the peers' per-frame variants lose them).
+Everything here is deterministic and, by default, per clip: one origin, one rotation and one scale for a whole clip, so
+that walking paths, turning and the distance between two people survive (the peers' per-frame variants lose them).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
-from c2vl_lab.data.layouts import JointLayout
+from c2vl_lab.artifacts import atomic_path, fingerprint, only_writer
+from c2vl_lab.config import to_dict
+from c2vl_lab.data.align import BLOCK, PrepareConfig, Workspace, blocks, per_frame, prepare_block, spread, to_x
 from c2vl_lab.data.clips import Clip
+from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.data.store import SkeletonStore
-from c2vl_lab.errors import ConfigError
+from c2vl_lab.data.writing import storage_errors
 
-
-@dataclass(frozen=True)
-class PrepareConfig:
-    """How clips are normalised (our choice, after the small sets' evidence).
-
-    Attributes:
-        frames: T, every clip is resampled to it.
-        align: rotate about the vertical so that the first person faces the camera at the start.
-        scale: divide by the first person's median torso length (hip to shoulder centre).
-    """
-
-    frames: int = 64
-    align: bool = True
-    scale: bool = True
-
-    def __post_init__(self) -> None:
-        if self.frames < 2:
-            raise ConfigError(f"frames must be at least 2, found {self.frames}.")
+__all__ = [
+    "PrepareConfig",
+    "coordinates",
+    "fill_gaps",
+    "prepare",
+    "prepare_clip",
+    "resample",
+    "view_rotation",
+]
+VERSION = 1  # raise it whenever the same clips and settings give other numbers
 
 
 def fill_gaps(xyz: np.ndarray, present: np.ndarray) -> np.ndarray:
@@ -69,17 +66,19 @@ def view_rotation(body: np.ndarray, layout: JointLayout, frames: int = 5) -> np.
     """(3, 3) rotation about the vertical that brings the first frames' shoulder and hip line onto the x axis.
 
     ``body``: (T, V, 3). Afterwards the person's right side lies towards +x, as it does in a Kinect's own frame for
-    somebody who faces the camera.
+    somebody who faces the camera. The identity for a layout without shoulders and hips.
     """
-    start = body[:frames].mean(axis=0)
-    line = np.zeros(3)
-    for part in ("shoulder", "hip"):
-        line += start[layout.index(f"right_{part}")] - start[layout.index(f"left_{part}")]
-    length = np.hypot(line[0], line[2])
-    if length < 1e-6:
-        return np.eye(3, dtype=np.float32)
-    cos, sin = line[0] / length, line[2] / length
-    return np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]], np.float32)
+    return to_x(layout.across() @ body[:frames].mean(axis=0)).T
+
+
+def body_sizes(body: np.ndarray, layout: JointLayout) -> np.ndarray:
+    """(T,) size of a body (T, V, 3) in each frame: its torso, hip centre to shoulder centre.
+
+    Where a layout has no such joints: the root mean square distance of its joints from their middle.
+    """
+    if layout.has("spine_base", "spine_shoulder"):
+        return np.linalg.norm(layout.point(body, "spine_shoulder") - layout.point(body, "spine_base"), axis=-1)
+    return spread(body)
 
 
 def prepare_clip(clip: Clip, layout: JointLayout, config: PrepareConfig) -> np.ndarray:
@@ -89,23 +88,88 @@ def prepare_clip(clip: Clip, layout: JointLayout, config: PrepareConfig) -> np.n
         return np.zeros((config.frames, *clip.xyz.shape[1:]), np.float32)
     xyz = fill_gaps(clip.xyz, clip.present)
     lead = xyz[:, int(np.argmax(tracked))]
-    hip, shoulders = layout.index("spine_base"), layout.index("spine_shoulder")
-    xyz = xyz - lead[:3, hip].mean(axis=0)
-    if config.align:
+    if config.origin == "clip":
+        xyz = xyz - lead[:3, list(layout.origin)].mean(axis=(0, 1))
+    if config.align == "clip":
         xyz = xyz @ view_rotation(lead, layout).T
     if config.scale:
-        torso = float(np.median(np.linalg.norm(lead[:, shoulders] - lead[:, hip], axis=-1)))
-        xyz = xyz / max(torso, 1e-3)
+        xyz = xyz / max(float(np.median(body_sizes(lead, layout))), 1e-3)
+    xyz = per_frame(resample(xyz, config.frames), layout, config)
     xyz[:, ~tracked] = 0
-    return resample(xyz, config.frames).astype(np.float32)
+    return xyz.astype(np.float32)
 
 
-def prepare(store: SkeletonStore, config: PrepareConfig) -> np.ndarray:
-    """(N, frames, M, V, 3) float32: every clip of a store, normalised and resampled."""
-    out = np.empty((len(store), config.frames, store.bodies, len(store.layout), 3), np.float32)
-    for index in range(len(store)):
-        out[index] = prepare_clip(store[index], store.layout, config)
-    return out
+def prepare(
+    store: SkeletonStore,
+    config: PrepareConfig,
+    cache: str | Path | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> np.ndarray:
+    """(N, frames, M, V, 3) float32: every clip of a store, normalised and resampled; M is ``store.bodies``.
+
+    Args:
+        store: the recordings.
+        config: how they are normalised.
+        cache: folder where the result is kept as a memory-mapped file, made once for a store's content, the settings
+            and :data:`VERSION`; it is written block by block, so that a large set needs no memory. None: in memory.
+        progress: called now and then with a line on how far it is, where a file is written.
+
+    Raises:
+        StorageError: the cache cannot be written.
+    """
+    shape = (len(store), config.frames, store.bodies, len(store.layout), 3)
+    if cache is None:
+        out = np.empty(shape, np.float32)
+        space = Workspace()
+        for part in blocks(store.lengths, store.body_counts):
+            _fill(store, config, part, out[part], space)
+        return out
+    layout = [store.layout.joints, store.layout.parents]
+    key = fingerprint("prepare", VERSION, store.fingerprint, layout, to_dict(config))
+    path = Path(cache) / key[:2] / f"{key}.npy"
+    found = _kept(path, shape)
+    if found is not None:
+        return found
+    with storage_errors(path), only_writer(path):
+        if _kept(path, shape) is None:  # another process may have written it while we waited
+            _write(path, shape, store, config, progress or (lambda line: None))
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _kept(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The file of an earlier call; an unreadable one counts as absent."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return array if array.shape == shape else None
+
+
+def _write(
+    path: Path, shape: tuple[int, ...], store: SkeletonStore, config: PrepareConfig, say: Callable[[str], None]
+) -> None:
+    """Write all clips to a file of numpy's format, one block in memory at a time."""
+    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_2_0(stream, header)
+        done, space, block = 0, Workspace(), np.empty((min(BLOCK, shape[0]), *shape[1:]), np.float32)
+        for part in blocks(store.lengths, store.body_counts):
+            out = block[: part.stop - part.start]
+            _fill(store, config, part, out, space)
+            stream.write(out.data)
+            if part.stop // 20_000 > done // 20_000:
+                say(f"normalised clips: {part.stop} of {shape[0]}")
+            done = part.stop
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _fill(store: SkeletonStore, config: PrepareConfig, part: slice, out: np.ndarray, space: Workspace) -> None:
+    """Prepare the clips of a slice into ``out`` (B, frames, M, V, 3)."""
+    lengths, bodies = store.lengths[part], store.body_counts[part]
+    start = int(store.row_starts[part.start])
+    rows = slice(start, start + int((lengths * bodies).sum()))
+    prepare_block(store.xyz[rows], store.present[rows], lengths, bodies, store.layout, config, out, space)
 
 
 def coordinates(prepared: np.ndarray, frames: int = 16) -> np.ndarray:
