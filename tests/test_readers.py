@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import os
 import zipfile
 from pathlib import Path
@@ -32,17 +35,18 @@ def real_store(name: str, tmp_path: Path):
 
 @pytest.mark.real
 @pytest.mark.parametrize(
-    ("name", "protocol", "counts", "first"),
+    ("name", "protocol", "counts", "first", "digest"),
     [
-        ("nw-ucla", "xview", (1020, 464), "a01_s01_e00_v01"),
-        ("utd-mhad", "xsub", (431, 430), "a1_s1_t1"),
-        ("msr-action3d", "xsub", (284, 273), "a01_s01_e01"),
+        ("nw-ucla", "xview", (1020, 464), "a01_s01_e00_v01", "25293277080e3f60"),
+        ("utd-mhad", "xsub", (431, 430), "a1_s1_t1", "b1fe5ae2346c2ef5"),
+        ("msr-action3d", "xsub", (284, 273), "a01_s01_e01", "5a5e947b51ad2845"),
     ],
 )
-def test_real_sets_give_the_published_counts_in_one_frame_of_reference(tmp_path, name, protocol, counts, first):
+def test_real_sets_give_the_published_counts_in_one_frame_of_reference(tmp_path, name, protocol, counts, first, digest):
     store = real_store(name, tmp_path)
     split = make_split(store, protocol)
     assert (len(split.train), len(split.test)) == counts and first in store.names
+    assert hashlib.sha256(store.xyz.tobytes()).hexdigest()[:16] == digest  # the first results were made from these
     joint = store.layout.index
     xyz = np.concatenate([store[i].xyz[store[i].present] for i in range(0, len(store), 3)])
     mean = xyz.mean(axis=0)
@@ -66,7 +70,7 @@ def test_real_right_hands_do_what_their_class_says(tmp_path):
 def test_real_msr_frames_without_a_body_keep_their_place(tmp_path):
     store = real_store("msr-action3d", tmp_path)
     absent = sum(int((~store[i].present).sum()) for i in range(len(store)))
-    assert absent == store.meta["notes"]["frames without a body"] == 252
+    assert absent == store.meta["notes"]["counts"]["frames without a body"] == 252
     assert len(store.meta["notes"]["dropped"]) == 10
 
 
@@ -75,3 +79,69 @@ def test_a_wrong_label_in_a_ucla_file_is_named(tmp_path):
         archive.writestr("all_sqe/a01_s01_e00_v01.json", '{"skeletons": [], "label": 11}')
     with pytest.raises(DataError, match=r"a01_s01_e00_v01.json: label 11 .* 10 classes"):
         open_dataset("nw-ucla", tmp_path, tmp_path / "work")
+
+
+def write_small_set(name: str, root: Path, broken: dict[str, bytes]) -> None:
+    """An archive of one good clip of a small set, and files that are none; MSR-Action3D with its list."""
+    from scipy.io import savemat
+
+    mat = io.BytesIO()
+    savemat(mat, {"d_skel": np.ones((20, 3, 4))})
+    archive, file, good = {
+        "nw-ucla": (
+            "all_sqe.zip",
+            "a01_s01_e00_v01.json",
+            json.dumps({"skeletons": [[[1, 2, 3]] * 20], "label": 1}).encode(),
+        ),
+        "utd-mhad": ("Skeleton.zip", "a1_s1_t1_skeleton.mat", mat.getvalue()),
+        "msr-action3d": ("MSRAction3DSkeletonReal3D.zip", "a01_s01_e01_skeleton3D.txt", b"1 2 3 1\n" * 20),
+    }[name]
+    with zipfile.ZipFile(root / archive, "w") as stream:
+        for member, content in {file: good, **broken}.items():
+            stream.writestr(member, content)
+    listed = [Path(member).stem.removesuffix("_skeleton3D") for member in (file, *broken) if "_e" in member]
+    (root / "files_used_in_cvpr12_paper.txt").write_text("\n".join(listed))
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [
+        (
+            "nw-ucla",
+            {
+                "a01_s01_e01_v01.json": b'{"skeletons": [[[1, 2]]], "label": 1}',
+                "a01_s01_e02_v01.json": b"[" * 100_000,
+                "a01_s01_e03_v01.json": b'{"skeletons": [], "label": Infinity}',
+                "a01_s01_e04_v01.json": b'{"skeletons": [], "label": 2}',
+                "a01_s01_e05_v01.json": b'["skeletons"]',
+                "notes.json": b"{}",
+            },
+        ),
+        ("utd-mhad", {"a1_s1_t2_skeleton.mat": b"MATLAB 5.0", "a28_s1_t1_skeleton.mat": b"", "x.mat": b""}),
+        (
+            "msr-action3d",
+            {
+                "a01_s01_e02_skeleton3D.txt": b"1 2 3 1\n" * 19,
+                "a01_s01_e03_skeleton3D.txt": b"1 2 three 1\n" * 20,
+                "a21_s01_e01_skeleton3D.txt": b"1 2 3 1\n" * 20,
+                "readme.txt": b"",
+            },
+        ),
+    ],
+)
+def test_a_broken_file_is_named_and_the_others_are_read(tmp_path, name, broken):
+    write_small_set(name, tmp_path, broken)
+    with pytest.raises(DataError, match=f"{len(broken)} files cannot be used"):
+        open_dataset(name, tmp_path, tmp_path / "work", workers=1)
+    store = open_dataset(name, tmp_path, tmp_path / "work", workers=1, skip_bad=True)
+    faults = store.meta["notes"]["faults"]
+    assert len(store) == 1 and {key.split("/")[-1] for key in faults} == set(broken)
+    assert all(member in " ".join(faults.values()) for member in broken)
+
+
+def test_a_listed_msr_file_that_is_not_in_the_archive_is_named(tmp_path):
+    write_small_set("msr-action3d", tmp_path, {})
+    with open(tmp_path / "files_used_in_cvpr12_paper.txt", "a") as stream:
+        stream.write("\na02_s01_e01\n")
+    with pytest.raises(DataError, match=r"lacks 1 files .* the first is a02_s01_e01"):
+        open_dataset("msr-action3d", tmp_path, tmp_path / "work")
