@@ -1,19 +1,23 @@
 # Every target sets itself up: .venv with the pinned packages of constraints.txt (a second call is instant).
 #   make demo                                      a complete small benchmark on generated clips, no network needed
 #   make bench SUITE=nw-ucla DATA=../shared/data   a suite on real recordings (PRESET=cpu or full, WORKERS=2)
+#   make bench-data                                speed and size of the data path, as ratios to plain references
+#   make fuzz                                      5,000 damaged inputs through every reader (COUNT=, SEED=)
 #   make test | make lint | make lab | make setup | make clean
 
 SUITE   ?= demo
 DATA    ?=
 PRESET  ?=
 WORKERS ?=
+COUNT   ?= 5000
+SEED    ?= 0
 PY      := .venv/bin/python
 export PYTHON
 # The weights come with the packages; nothing is fetched while the workbench runs.
 export HF_HUB_OFFLINE ?= 1
 export TRANSFORMERS_OFFLINE ?= 1
 
-.PHONY: help setup setup-dev demo bench test lint format lab clean
+.PHONY: help setup setup-dev demo bench bench-data fuzz test lint format lab clean
 
 help:
 	@sed -n 's/^# *make /make /p' Makefile
@@ -30,6 +34,12 @@ demo: setup
 bench: setup
 	@$(PY) -m c2vl_lab.cli bench $(SUITE) $(if $(DATA),--data "$(DATA)") $(if $(PRESET),--preset $(PRESET)) \
 	  $(if $(WORKERS),--workers $(WORKERS))
+
+bench-data: setup-dev
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks.data $(ARGS)
+
+fuzz: setup-dev
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks.fuzz --seed $(SEED) --count $(COUNT) $(ARGS)
 
 # One thread each: the test bodies are tiny, and more threads only wait for one another.
 test: setup-dev

@@ -48,10 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_bench(_command(commands, "bench", "run a suite and write its report", _bench))
     _add_run(_command(commands, "run", "execute a notebook with parameters", _run, add_help=False))
-    data = _command(commands, "data", "read a data set and show what it holds", _data)
-    data.add_argument("dataset", help="generated, nw-ucla, utd-mhad, msr-action3d, ... or a store folder")
-    data.add_argument("--data", default="", metavar="DIR", help="folder of the published files")
-    data.add_argument("--work", default="work", metavar="DIR", help="stores are kept here")
+    _add_data(_command(commands, "data", "read a data set and show what it holds", _data))
+    _add_export(_command(commands, "export", "write a store in another code base's layout", _export))
     report = _command(commands, "report", "write the report of a suite's runs again", _report)
     report.add_argument("runs", help="folder of a suite's runs, for example work/runs/demo/cpu")
     report.add_argument("--output", default="", metavar="DIR", help="default: reports/<suite>-<preset>")
@@ -84,6 +82,29 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", default="", metavar="FILE", help="default: work/notebooks/<name>.ipynb")
     parser.add_argument("-h", "--help", action="store_true", help="show this, and the notebook's parameters")
     parser.set_defaults(usage=parser.format_help)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "dataset",
+        help="generated, nw-ucla, utd-mhad, msr-action3d, ntu60, ntu120, pku1, pku2; frame50, agcn, ctrgcn, pyskl ("
+        "files of other code bases); or a store folder",
+    )
+    parser.add_argument("--data", default="", metavar="DIR", help="folder of the published files")
+    parser.add_argument("--work", default="work", metavar="DIR", help="stores are kept here")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings", help="the reader's: cut=start:end"
+    )
+    parser.add_argument("--workers", type=int, default=0, metavar="N", help="reading processes; default: one a core")
+    parser.add_argument("--skip-bad", action="store_true", help="leave out files that cannot be used, and list them")
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("store", help="a store folder, as `c2vl data` prints it")
+    parser.add_argument("layout", choices=("ctrgcn", "pyskl"), help="CTR-GCN's and MAMP's .npz, or PYSKL's .pkl")
+    parser.add_argument("output", help="the new file")
+    parser.add_argument("--protocol", default="xsub", help="whose two parts a ctrgcn file holds")
+    parser.add_argument("--float16", action="store_true", help="pyskl: half the size; up to 2 mm lost at 4 m")
 
 
 def _bench(options: argparse.Namespace) -> int:
@@ -148,16 +169,48 @@ def _parameters_in(path: Path) -> dict[str, Any]:
 
 
 def _data(options: argparse.Namespace) -> int:
-    from c2vl_lab.data.datasets import open_dataset
+    from c2vl_lab.config import from_text
+    from c2vl_lab.data.datasets import open_dataset, options_of
     from c2vl_lab.data.protocols import make_split, protocols_of
+    from c2vl_lab.data.summary import summary_lines
 
-    store = open_dataset(options.dataset, options.data, options.work, _say)
+    settings = from_text(options_of(options.dataset), options.settings, where="--set") if options.settings else {}
+    if options.workers < 0:
+        raise ConfigError(f"--workers wants 1 or more (0: one a core), found {options.workers}.")
+    store = open_dataset(
+        options.dataset,
+        options.data,
+        options.work,
+        _say,
+        workers=options.workers,
+        skip_bad=options.skip_bad,
+        **settings,
+    )
     kind = " (generated clips, no recordings)" if store.generated else ""
     print(f"{store.dataset}{kind}: {len(store)} clips, {len(store.classes)} classes, fingerprint {store.fingerprint}")
     print(f"  skeleton: {store.layout.name}, {len(store.layout)} joints, {store.bodies} body slots")
     for protocol in protocols_of(store):
-        split = make_split(store, protocol)
-        print(f"  {protocol}: {len(split.train)} train, {len(split.test)} test. {split.rule}")
+        try:
+            split = make_split(store, protocol)
+        except C2VLError as error:  # one camera only, say: the set can be used all the same
+            print(f"  {protocol}: {error}")
+        else:
+            print(f"  {protocol}: {len(split.train)} train, {len(split.test)} test. {split.rule}")
+    print("\n".join(summary_lines(store)))
+    print(f"The store: {store.path}")
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from c2vl_lab.data.exports import export_ctrgcn, export_pyskl
+    from c2vl_lab.data.store import SkeletonStore
+
+    store, output = SkeletonStore.open(options.store), Path(options.output)
+    if options.layout == "ctrgcn":
+        export_ctrgcn(store, output, options.protocol)
+    else:
+        export_pyskl(store, output, dtype="float16" if options.float16 else "float32")
+    print(f"Written: {output}")
     return 0
 
 

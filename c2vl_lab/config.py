@@ -48,6 +48,36 @@ def from_dict(cls: type[T], values: dict[str, Any], where: str = "settings") -> 
         raise ConfigError(f"{where}: {error}") from error
 
 
+def from_text(cls: type, pairs: list[str], where: str = "settings") -> dict[str, Any]:
+    """Values for ``cls`` out of ``NAME=VALUE`` texts, each turned into its field's type.
+
+    Raises:
+        ConfigError: no ``=``, an unknown field, or a text that is no value of the field's type.
+    """
+    hints = typing.get_type_hints(cls)
+    known = [f.name for f in dataclasses.fields(cls)]
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"{where}: wanted NAME=VALUE, found '{pair}'.")
+        if name not in known:
+            raise ConfigError(
+                f"{where}: unknown setting '{name}'. {near_miss(name, known) if known else 'It has none.'}"
+            )
+        values[name] = _from_word(hints[name], text, f"{where} {name}")
+    return values
+
+
+def _from_word(hint: Any, text: str, where: str) -> Any:
+    """One text as a value of a plain type."""
+    truths = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    try:
+        return truths[text.lower()] if hint is bool else hint(text) if hint in (int, float) else text
+    except (KeyError, ValueError):
+        raise ConfigError(f"{where}: wanted {getattr(hint, '__name__', hint)}, found '{text}'.") from None
+
+
 def replace(settings: T, where: str = "settings", **changes: Any) -> T:
     """A copy of ``settings`` with checked changes."""
     merged = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}  # type: ignore[arg-type]

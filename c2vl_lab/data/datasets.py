@@ -20,6 +20,7 @@ from c2vl_lab.data.generated import VERSION as GENERATED_VERSION
 from c2vl_lab.data.generated import GeneratedConfig, generate
 from c2vl_lab.data.generated_actions import ACTIONS
 from c2vl_lab.data.layouts import NTU25, JointLayout
+from c2vl_lab.data.readers import agcn, ctrgcn, frame50, msr_action3d, ntu, nw_ucla, pku, pyskl, utd_mhad
 from c2vl_lab.data.readers.sources import NoOptions, Part, PartReading, Plan, Progress, zip_index
 from c2vl_lab.data.store import FORMAT, SkeletonStore
 from c2vl_lab.data.writing import write_store
@@ -57,27 +58,20 @@ def _of(module: Any) -> DataSet:
     return DataSet(module.find, module.plan, module.read, module.VERSION, getattr(module, "Options", NoOptions))
 
 
-DATASETS: dict[str, DataSet] = {}
-import importlib  # noqa: E402  INTERIM until all readers have the new form
-
-for _n, _m, _f in [
-    ("nw-ucla", "nw_ucla", 0),
-    ("utd-mhad", "utd_mhad", 0),
-    ("msr-action3d", "msr_action3d", 0),
-    ("ntu60", "ntu", 1),
-    ("ntu120", "ntu", 1),
-    ("pku1", "pku", 1),
-    ("pku2", "pku", 1),
-    ("frame50", "frame50", 0),
-    ("agcn", "agcn", 0),
-    ("ctrgcn", "ctrgcn", 0),
-    ("pyskl", "pyskl", 0),
-]:
-    try:
-        _mod = importlib.import_module(f"c2vl_lab.data.readers.{_m}")
-        DATASETS[_n] = _of_family(_mod, _n) if _f else _of(_mod)
-    except (ImportError, AttributeError):
-        pass
+DATASETS: dict[str, DataSet] = {
+    "nw-ucla": _of(nw_ucla),
+    "utd-mhad": _of(utd_mhad),
+    "msr-action3d": _of(msr_action3d),
+    "ntu60": _of_family(ntu, "ntu60"),
+    "ntu120": _of_family(ntu, "ntu120"),
+    "pku1": _of_family(pku, "pku1"),
+    "pku2": _of_family(pku, "pku2"),
+    # the layouts that other repositories ship; the clips become those of the set they were made from
+    "frame50": _of(frame50),
+    "agcn": _of(agcn),
+    "ctrgcn": _of(ctrgcn),
+    "pyskl": _of(pyskl),
+}
 
 
 def open_dataset(
@@ -136,6 +130,13 @@ def find_dataset(name: str) -> DataSet:
     if name not in DATASETS:
         raise ConfigError(f"There is no data set or store folder '{name}'. {near_miss(name, ['generated', *DATASETS])}")
     return DATASETS[name]
+
+
+def options_of(name: str) -> type:
+    """The settings of a data set's reader, a dataclass; none for a finished store."""
+    if name == "generated":
+        return GeneratedConfig
+    return find_dataset(name).options if name in DATASETS else NoOptions
 
 
 def dataset_key(name: str, data_dir: str | Path) -> str:
