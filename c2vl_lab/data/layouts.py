@@ -140,12 +140,15 @@ def layout_from_bones(name: str, bones: Mapping[str, str | None]) -> JointLayout
     common vocabulary, and left/right twins are found by it (:mod:`c2vl_lab.data.joint_names`).
 
     Raises:
-        ConfigError: a parent that is no joint, not exactly one root, bones in a circle, or two names for one joint.
+        ConfigError: a parent that is no joint, not exactly one root, a single joint, bones in a circle, or two names
+            for one joint.
     """
     given = list(bones)
     roots = [j for j, parent in bones.items() if parent is None]
     if len(roots) != 1:
         raise ConfigError(f"Layout {name}: wanted one root joint (parent None), found {roots}.")
+    if len(given) < 2:
+        raise ConfigError(f"Layout {name}: wanted at least two joints, found {given}.")
     for joint, parent in bones.items():
         if parent is not None and parent not in bones:
             raise ConfigError(f"Layout {name}: the parent of '{joint}' is unknown. {near_miss(parent, given)}")
@@ -235,81 +238,45 @@ KINECT20 = layout_from_bones(
     },
 )
 
+
+def _bones(text: str) -> dict[str, str | None]:
+    """``joint:parent`` words as a dictionary; the root has no parent."""
+    pairs = (word.partition(":") for word in text.split())
+    return {joint: parent or None for joint, _, parent in pairs}
+
+
 # COCO's 17 keypoints in their order, for 3D poses in this form. The bones are ours: a tree with the nose as its root.
 COCO17 = layout_from_bones(
     "coco17",
-    {
-        "nose": None,
-        "left_eye": "nose",
-        "right_eye": "nose",
-        "left_ear": "left_eye",
-        "right_ear": "right_eye",
-        "left_shoulder": "nose",
-        "right_shoulder": "nose",
-        "left_elbow": "left_shoulder",
-        "right_elbow": "right_shoulder",
-        "left_wrist": "left_elbow",
-        "right_wrist": "right_elbow",
-        "left_hip": "left_shoulder",
-        "right_hip": "right_shoulder",
-        "left_knee": "left_hip",
-        "right_knee": "right_hip",
-        "left_ankle": "left_knee",
-        "right_ankle": "right_knee",
-    },
+    _bones(
+        "nose left_eye:nose right_eye:nose left_ear:left_eye right_ear:right_eye left_shoulder:nose "
+        "right_shoulder:nose left_elbow:left_shoulder right_elbow:right_shoulder left_wrist:left_elbow "
+        "right_wrist:right_elbow left_hip:left_shoulder right_hip:right_shoulder left_knee:left_hip "
+        "right_knee:right_hip left_ankle:left_knee right_ankle:right_knee"
+    ),
 )
 
 # Human3.6M in the 17 joints that pose estimators report; "thorax" lies between the shoulders, "foot" is the ankle.
 H36M17 = layout_from_bones(
     "h36m17",
-    {
-        "spine_base": None,
-        "right_hip": "spine_base",
-        "right_knee": "right_hip",
-        "right_ankle": "right_knee",
-        "left_hip": "spine_base",
-        "left_knee": "left_hip",
-        "left_ankle": "left_knee",
-        "spine_mid": "spine_base",
-        "spine_shoulder": "spine_mid",
-        "nose": "spine_shoulder",
-        "head": "nose",
-        "left_shoulder": "spine_shoulder",
-        "left_elbow": "left_shoulder",
-        "left_wrist": "left_elbow",
-        "right_shoulder": "spine_shoulder",
-        "right_elbow": "right_shoulder",
-        "right_wrist": "right_elbow",
-    },
+    _bones(
+        "spine_base right_hip:spine_base right_knee:right_hip right_ankle:right_knee left_hip:spine_base "
+        "left_knee:left_hip left_ankle:left_knee spine_mid:spine_base spine_shoulder:spine_mid "
+        "nose:spine_shoulder head:nose left_shoulder:spine_shoulder left_elbow:left_shoulder "
+        "left_wrist:left_elbow right_shoulder:spine_shoulder right_elbow:right_shoulder right_wrist:right_elbow"
+    ),
 )
 
 # SMPL's 22 body joints (without the two hands).
 SMPL22 = layout_from_bones(
     "smpl22",
-    {
-        "pelvis": None,
-        "left_hip": "pelvis",
-        "right_hip": "pelvis",
-        "spine_1": "pelvis",
-        "left_knee": "left_hip",
-        "right_knee": "right_hip",
-        "spine_2": "spine_1",
-        "left_ankle": "left_knee",
-        "right_ankle": "right_knee",
-        "spine_3": "spine_2",
-        "left_foot": "left_ankle",
-        "right_foot": "right_ankle",
-        "neck": "spine_3",
-        "left_collar": "spine_3",
-        "right_collar": "spine_3",
-        "head": "neck",
-        "left_shoulder": "left_collar",
-        "right_shoulder": "right_collar",
-        "left_elbow": "left_shoulder",
-        "right_elbow": "right_shoulder",
-        "left_wrist": "left_elbow",
-        "right_wrist": "right_elbow",
-    },
+    _bones(
+        "pelvis left_hip:pelvis right_hip:pelvis spine_1:pelvis left_knee:left_hip right_knee:right_hip "
+        "spine_2:spine_1 left_ankle:left_knee right_ankle:right_knee spine_3:spine_2 left_foot:left_ankle "
+        "right_foot:right_ankle neck:spine_3 left_collar:spine_3 right_collar:spine_3 head:neck "
+        "left_shoulder:left_collar right_shoulder:right_collar left_elbow:left_shoulder "
+        "right_elbow:right_shoulder left_wrist:left_elbow right_wrist:right_elbow"
+    ),
 )
 
 LAYOUTS = {layout.name: layout for layout in (KINECT20, NTU25, COCO17, H36M17, SMPL22)}

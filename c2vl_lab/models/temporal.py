@@ -14,9 +14,10 @@ JOINT_CHANNELS = 16
 class TemporalEncoder(Encoder):
     """Joint kinematics to channels, four temporal convolutions, mean over time and tracked bodies (our design).
 
-    Each joint gives its position, its position relative to the hip, its velocity and its bone vector. One small
-    layer, shared by all joints but for its bias, turns these 12 numbers into 16; a body's frame is then one vector
-    of 16 V channels. Sharing it was worth about 3 points across camera views over feeding the 12 V numbers directly.
+    Each joint gives its position, its position relative to the hip centre (the root of a layout without hips), its
+    velocity and its bone vector. One small layer, shared by all joints but for its bias, turns these 12 numbers into
+    16; a body's frame is then one vector of 16 V channels. Sharing it was worth about 3 points across camera views
+    over feeding the 12 V numbers directly.
 
     Args:
         layout: joint layout.
@@ -31,7 +32,7 @@ class TemporalEncoder(Encoder):
     def __init__(self, layout: JointLayout, width: int = 256, dim: int = 256, dropout: float = 0.1) -> None:
         super().__init__()
         self.dim = dim
-        self.hip = layout.index("spine_base")
+        self.origin = list(layout.origin)
         self.parents: Tensor
         self.register_buffer("parents", torch.tensor(layout.parents), persistent=False)
         self.normal = nn.BatchNorm2d(12)
@@ -57,7 +58,8 @@ class TemporalEncoder(Encoder):
         count, _, frames, joints, bodies = x.shape
         flat = x.permute(0, 4, 1, 3, 2).reshape(count * bodies, 3, joints, frames)
         velocity = torch.diff(flat, dim=3, prepend=flat[..., :1])
-        parts = [flat, flat - flat[:, :, self.hip, None], velocity * 5, flat - flat[:, :, self.parents]]
+        hip = flat[:, :, self.origin].mean(dim=2, keepdim=True)
+        parts = [flat, flat - hip, velocity * 5, flat - flat[:, :, self.parents]]
         each = torch.relu(self.joint(self.normal(torch.cat(parts, dim=1))) + self.joint_bias)
         channels = self.joint_normal(each.view(count * bodies, JOINT_CHANNELS * joints, frames))
         features = self.net(channels).mean(dim=2).view(count, bodies, -1)

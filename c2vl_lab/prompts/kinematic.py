@@ -23,8 +23,9 @@ import numpy as np
 from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.prompts.kinematic_arms import arm_sentences
+from c2vl_lab.prompts.kinematic_general import general_sentences
 from c2vl_lab.prompts.kinematic_hands import hands_sentence
-from c2vl_lab.prompts.kinematic_measures import bodies_of
+from c2vl_lab.prompts.kinematic_measures import NEEDED, bodies_of
 from c2vl_lab.prompts.kinematic_phases import phase_sentences, summary_sentence
 from c2vl_lab.prompts.kinematic_trunk import legs_sentence, locomotion_sentence, posture_sentence, trunk_sentence
 
@@ -38,11 +39,11 @@ def caption_clip(xyz: np.ndarray, present: np.ndarray, layout: JointLayout) -> l
     Args:
         xyz: (T, M, V, 3) metres, y up; any camera, any place.
         present: (T, M) whether the recorder tracked the body in the frame.
-        layout: joint layout; its names must include those of the Kinect's limbs and spine.
-
-    Raises:
-        ConfigError: the layout lacks a joint that the captions need.
+        layout: joint layout. Where it lacks the limbs, trunk or head of a person, and anything that could stand for
+            them (a hand, a robot, the upper body alone), the sentences are the plainer ones of ``kinematic_general``.
     """
+    if not layout.has(*NEEDED):
+        return general_sentences(xyz, present, layout)
     bodies = bodies_of(xyz, present, layout)
     if not bodies:
         return ["No person was tracked in this clip."] * SENTENCES

@@ -13,8 +13,8 @@ from scipy.ndimage import gaussian_filter1d, median_filter
 
 from c2vl_lab.data.layouts import JointLayout
 
-FRAME_RATE = 30.0  # frames a second of every Kinect set that the package reads
-_NEEDED = [
+FRAME_RATE = 30.0  # frames a second of every Kinect set that the package reads; one's own are taken to have as many
+NEEDED = (
     "spine_base",
     "spine_shoulder",
     "head",
@@ -32,7 +32,7 @@ _NEEDED = [
     "right_hip",
     "right_knee",
     "right_ankle",
-]
+)
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,18 @@ def bodies_of(xyz: np.ndarray, present: np.ndarray, layout: JointLayout) -> list
     Args:
         xyz: (T, M, V, 3) metres, y up.
         present: (T, M) whether the body was tracked; other frames are filled by interpolation.
-        layout: joint layout of ``xyz``.
+        layout: joint layout of ``xyz``; it must have all of :data:`NEEDED`, or what stands for them.
     """
+    return [_body(track, layout) for track in tracks_of(xyz, present)]
+
+
+def tracks_of(xyz: np.ndarray, present: np.ndarray) -> list[np.ndarray]:
+    """(T, V, 3) of at most two bodies, gaps filled; the one who is seen most and moves most first."""
     seen = present.sum(axis=0)
     slots = [m for m in range(xyz.shape[1]) if seen[m] > 0 and seen[m] >= 0.2 * seen.max()]
     tracks = [(m, _filled(np.asarray(xyz[:, m], np.float64), present[:, m])) for m in slots]
     order = sorted(tracks, key=lambda item: (seen[item[0]] < 0.5 * seen.max(), -_motion(item[1]), item[0]))
-    return [_body(track, layout) for _, track in order[:2]]
+    return [track for _, track in order[:2]]
 
 
 def _motion(track: np.ndarray) -> float:
@@ -112,23 +117,28 @@ def _smoothed(track: np.ndarray, layout: JointLayout) -> tuple[np.ndarray, np.nd
     A median of coordinates depends on the axes, so the person's mean shoulder and hip line is turned onto x first:
     then the result is the same whatever the camera's place.
     """
-    line = sum(track[:, layout.index(f"right_{j}")] - track[:, layout.index(f"left_{j}")] for j in ("shoulder", "hip"))
+    line = sum(
+        layout.point(track, f"right_{part}") - layout.point(track, f"left_{part}") for part in ("shoulder", "hip")
+    )
     level = np.asarray(line)[:, [0, 2]]
     mean = (level / np.maximum(np.linalg.norm(level, axis=1, keepdims=True), 1e-9)).mean(axis=0)
     size = float(np.linalg.norm(mean))
     x, z = mean / size if size > 1e-6 else (1.0, 0.0)
     turned = np.array([[x, 0.0, z], [0.0, 1.0, 0.0], [-z, 0.0, x]])
-    track = track @ turned.T
-    if len(track) >= 3:
-        track = median_filter(track, size=(3, 1, 1), mode="nearest")
-        track = gaussian_filter1d(track, 1.2, axis=0, mode="nearest")
-    return track, turned
+    return steady(track @ turned.T), turned
+
+
+def steady(track: np.ndarray) -> np.ndarray:
+    """A track (T, V, 3) without spikes and jitter."""
+    if len(track) < 3:
+        return track
+    return gaussian_filter1d(median_filter(track, size=(3, 1, 1), mode="nearest"), 1.2, axis=0, mode="nearest")
 
 
 def _body(track: np.ndarray, layout: JointLayout) -> Body:
     """Smooth one track (T, V, 3) and bring it into the person's own frame."""
     track, turned = _smoothed(track, layout)
-    at = {name: track[:, layout.index(name)] for name in _NEEDED}
+    at = {name: layout.point(track, name) for name in NEEDED}
     scale = float(np.median(np.linalg.norm(at["spine_shoulder"] - at["spine_base"], axis=1)))
     scale = max(scale, 1e-3)
     across = at["right_shoulder"] - at["left_shoulder"] + at["right_hip"] - at["left_hip"]
