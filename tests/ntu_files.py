@@ -1,11 +1,17 @@
-"""Writes recordings in the exact raw format of NTU RGB+D's ``.skeleton`` files, for tests only."""
+"""Writes recordings in the exact raw format of NTU RGB+D's ``.skeleton`` files, and reads them back."""
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from c2vl_lab.data.readers import ntu
+from c2vl_lab.data.readers.sources import PartReading
+
+A, B, C, D = (72057594037931101 + i for i in range(4))  # IDs that a float cannot tell apart
+NAME = "S001C002P003R002A013"
 Bodies = list[tuple[int, np.ndarray]]  # (body ID, coordinates (25, 3)) in the order of the file
 
 
@@ -50,3 +56,38 @@ def standing_body(rng: np.random.Generator, x: float = 0.0, movement: float = 0.
     body = np.column_stack([rng.uniform(-0.2, 0.2, 25), np.linspace(-0.9, 0.8, 25), np.full(25, 3.0)])
     path = np.cumsum(rng.normal(0, movement / 10, (frames, 25, 3)), axis=0)
     return body + [x, 0, 0] + np.clip(path, -0.3, 0.3)
+
+
+def person(seed: int, x: float, movement: float = 0.1, frames: int = 100) -> np.ndarray:
+    """A standing body of its own random numbers."""
+    return standing_body(np.random.default_rng(seed), x, movement, frames)
+
+
+def alone(frames: int = 20, seed: int = 1) -> list[Bodies]:
+    """A recording of one person, A."""
+    return [[(A, joints)] for joints in person(seed, 0.0, frames=frames)]
+
+
+def write_zip(path: Path, members: dict[str, bytes], folder: str = "nturgb+d_skeletons") -> Path:
+    """Write recordings into a zip, in the folder that the published ones use."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(f"{folder}/{name}.skeleton", data)
+    return path
+
+
+def read_all(folder: Path, dataset: str = "ntu60", **options) -> PartReading:
+    """All parts of a folder's recordings in one reading."""
+    settings = ntu.Options(**options)
+    plan = ntu.plan(ntu.find(folder, settings, dataset=dataset), settings, dataset=dataset)
+    whole = PartReading()
+    for part in plan.parts:
+        reading = ntu.read(part, plan.context)
+        whole.clips += reading.clips
+        whole.counts.update(reading.counts)
+        whole.dropped |= reading.dropped
+        whole.faults |= reading.faults
+        whole.files += reading.files
+        whole.bytes += reading.bytes
+    return whole
