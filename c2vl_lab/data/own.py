@@ -1,0 +1,215 @@
+"""One's own recordings as a store: arrays, a table of names and labels, and a joint layout.
+
+::
+
+    table = pd.read_csv("recordings.csv")  # name, label, subject
+    arrays = (np.load(f"recordings/{name}.npy") for name in table["name"])  # each (frames, joints, 3), metres, y up
+    store = store_from_arrays("work/stores/mine", arrays, table, layout="coco17")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from c2vl_lab.data.align import spread
+from c2vl_lab.data.clips import Clip
+from c2vl_lab.data.layouts import JointLayout, known_layout, layout_from_bones
+from c2vl_lab.data.store import SPLIT, SkeletonStore
+from c2vl_lab.data.writing import write_store
+from c2vl_lab.errors import ConfigError, DataError
+
+NUMBERS = ("subject", "camera", "setup", "trial")
+LARGEST = 20.0  # metres of root mean square distance from a body's middle; a person has about 0.5, a hand 0.05
+# Rotations (never mirror images) that bring the named axis up: new x, y, z out of the old ones.
+UP = {
+    "y": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "-y": [[1, 0, 0], [0, -1, 0], [0, 0, -1]],
+    "z": [[1, 0, 0], [0, 0, 1], [0, -1, 0]],
+    "-z": [[1, 0, 0], [0, 0, -1], [0, 1, 0]],
+    "x": [[0, -1, 0], [1, 0, 0], [0, 0, 1]],
+    "-x": [[0, 1, 0], [-1, 0, 0], [0, 0, 1]],
+}
+NOT_2D = "Skeletons in a picture (x, y) are not supported: bring them into three dimensions first."
+
+
+def store_from_arrays(
+    path: str | Path,
+    arrays: Iterable[Any],
+    table: pd.DataFrame,
+    layout: JointLayout | Mapping[str, str | None] | str,
+    classes: Sequence[str] | None = None,
+    dataset: str = "mine",
+    up: str = "y",
+    unit: float = 1.0,
+) -> SkeletonStore:
+    """A store of one's own recordings; everything later (captions, training, evaluation, suites) works on it.
+
+    Frames of a body that are all zero, or in which a joint is not finite (NaN), count as not tracked: they keep their
+    place in time and are filled from the frames around them. A joint that is never known must be left out of the
+    layout. Words for speed and duration in the captions take 30 frames a second.
+
+    Args:
+        path: folder of the new store; an older store there is replaced when the new one is complete.
+        arrays: for each clip coordinates (T, V, 3) or (T, M, V, 3) of any T and M, right-handed. Any iterable: a
+            generator that loads one file after another keeps memory small.
+        table: one row a clip, in the order of ``arrays``: ``name`` and ``label`` (class name, or a number), where
+            known ``subject``, ``camera``, ``setup``, ``trial`` (whole numbers), and for a split of one's own a column
+            ``split:<protocol>`` of "train" and "test". Without one, odd subjects train and even ones test ("xsub"),
+            or camera 1 tests ("xview").
+        layout: joints of all arrays in their order: a layout, ``{joint: parent joint}`` with None for the root, or
+            the name of a known one (coco17, h36m17, smpl22, ntu25, kinect20). Joints may be called as one likes.
+        classes: class names in label order; a label that is a number is a place in it, from 0. None: the table's
+            labels in sorted order.
+        dataset: short name of the set, shown in reports.
+        up: the axis that points up in the arrays: y, -y (as in many cameras), z (as in motion capture), -z, x or -x.
+        unit: metres in one unit of the arrays: 0.001 for millimetres.
+
+    Raises:
+        ConfigError: an unknown layout or axis, or bones that are no tree.
+        DataError: table and arrays do not fit together, an unknown label, a wrong shape, coordinates that are no
+            metres, or a clip without a usable frame; the sentence names row (from 0) and clip.
+        StorageError: the disk is full or the folder read-only.
+    """
+    if isinstance(layout, str):
+        layout = known_layout(layout)
+    elif not isinstance(layout, JointLayout):
+        layout = layout_from_bones(dataset, layout)
+    if up not in UP:
+        raise ConfigError(f"{dataset}: up wants one of {', '.join(UP)}; found {up!r}.")
+    if not (np.isfinite(unit) and unit > 0):
+        raise ConfigError(f"{dataset}: unit wants the metres in one unit of the arrays, found {unit!r}.")
+    facts, names = _facts(table, classes, dataset)
+    if isinstance(arrays, Sized) and len(arrays) != len(facts):
+        raise DataError(f"{dataset}: wanted one table row an array, found {len(facts)} rows and {len(arrays)} arrays.")
+    notes: dict[str, Any] = {}
+    turn = np.array(UP[up], np.float32).T * np.float32(unit)
+    clips = _clips(iter(arrays), facts, layout, turn, dataset, notes)
+    return write_store(path, clips, dataset=dataset, layout=layout, classes=names, notes=notes)
+
+
+def _facts(table: pd.DataFrame, classes: Sequence[str] | None, dataset: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """What the table says of each clip, as arguments of a clip; and the class names."""
+    wanted = [column for column in ("name", "label") if column not in table.columns]
+    if wanted:
+        raise DataError(f"{dataset}: the table lacks the columns {wanted}; it has {list(table.columns)}.")
+    labels = table["label"].tolist()
+    names = [str(name) for name in (classes if classes is not None else _sorted_labels(labels, dataset))]
+    protocols = {str(c): str(c).removeprefix(SPLIT) for c in table.columns if str(c).startswith(SPLIT)}
+    facts: list[dict[str, Any]] = []
+    for number, row in enumerate(table.to_dict(orient="records")):
+        name = str(row["name"])
+        where = f"{dataset}, row {number}, clip {name}"
+        try:
+            numbers = {key: _whole(row.get(key, 0)) for key in NUMBERS}
+            label = _label(labels[number], names, classes is not None, where)
+        except (ValueError, TypeError) as error:
+            raise DataError(f"{where}: label, {', '.join(NUMBERS)} must be whole numbers ({error}).") from error
+        splits = {protocols[column]: _part(row[column], column, where) for column in protocols}
+        splits = {protocol: part for protocol, part in splits.items() if part}
+        facts.append({"name": name, "label": label, "source": where, "splits": splits, **numbers})
+    return facts, names
+
+
+def _sorted_labels(labels: list[Any], dataset: str) -> list[Any]:
+    """The labels that occur, in order: numbers as numbers, words as words."""
+    absent = [number for number, label in enumerate(labels) if pd.isna(label)]
+    if absent:
+        raise DataError(f"{dataset}, row {absent[0]}: the label is empty ({len(absent)} such rows).")
+    known = set(labels)
+    return sorted(known, key=str if any(isinstance(label, str) for label in known) else None)
+
+
+def _label(label: Any, names: list[str], by_place: bool, where: str) -> int:
+    """A label's place among the class names."""
+    if by_place and not isinstance(label, str):
+        return _whole(label)
+    if str(label) not in names:
+        raise DataError(f"{where}: label '{label}' is none of the classes {names}.")
+    return names.index(str(label))
+
+
+def _whole(value: Any) -> int:
+    """A whole number, or a ValueError."""
+    if isinstance(value, str) or int(value) != value:
+        raise ValueError(f"found {value!r}")
+    return int(value)
+
+
+def _part(value: Any, column: str, where: str) -> str:
+    """ "train", "test", or "" for neither."""
+    if pd.isna(value) or value == "":
+        return ""
+    if value not in ("train", "test"):
+        raise DataError(f"{where}: {column} wants 'train', 'test' or nothing, found {value!r}.")
+    return str(value)
+
+
+def _clips(
+    arrays: Iterator[Any],
+    facts: list[dict[str, Any]],
+    layout: JointLayout,
+    turn: np.ndarray,
+    dataset: str,
+    notes: dict[str, Any],
+) -> Iterator[Clip]:
+    """One clip after another; ``notes`` gets what had to be repaired."""
+    frames = clips = 0
+    for number, fact in enumerate(facts):
+        try:
+            array = next(arrays)
+        except StopIteration:
+            raise DataError(f"{dataset}: the table has {len(facts)} rows, the arrays end after {number}.") from None
+        except (OSError, ValueError, EOFError) as error:  # a generator that loads files
+            raise DataError(f"{fact['source']}: its array cannot be loaded ({error}).") from error
+        xyz, present, broken = _coordinates(array, layout, turn, fact["source"])
+        if broken:
+            frames, clips = frames + broken, clips + 1
+            notes["joints that were not finite"] = f"{frames} frames of a body in {clips} clips count as not tracked"
+        yield Clip(xyz=xyz, present=present, frames=np.arange(len(xyz), dtype=np.int32), **fact)
+    if next(arrays, None) is not None:
+        raise DataError(f"{dataset}: the table has {len(facts)} rows, there are more arrays than that.")
+
+
+def _coordinates(array: Any, layout: JointLayout, turn: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray, int]:
+    """(T, M, V, 3) metres with y up, (T, M) tracked, and in how many frames of a body some joints are not finite."""
+    try:
+        xyz = np.asarray(array, dtype=np.float32)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{where}: wanted an array of numbers ({error}).") from error
+    wanted = f"(frames, {len(layout)}, 3) or (frames, bodies, {len(layout)}, 3) for layout {layout.name}"
+    if xyz.ndim in (3, 4) and xyz.shape[-1] == 2:
+        raise DataError(f"{where}: wanted {wanted}, found {xyz.shape}. {NOT_2D}")
+    if xyz.ndim == 3:
+        xyz = xyz[:, None]
+    if xyz.ndim != 4 or xyz.shape[2:] != (len(layout), 3) or not xyz.size:
+        raise DataError(f"{where}: wanted {wanted}, found {np.shape(array)}.")
+    finite: np.ndarray = np.asarray(np.isfinite(xyz).all(axis=-1))  # (T, M, V)
+    present = finite.all(axis=-1) & np.any(xyz != 0, axis=(2, 3))
+    if not present.any():
+        raise DataError(f"{where}: no frame has all joints.{_worst(finite, layout)}")
+    seen = xyz[present]
+    if np.ptp(seen[..., 2]) == 0 and np.ptp(seen[..., :2]) > 0:
+        raise DataError(f"{where}: the third coordinate is {seen[0, 0, 2]:g} everywhere. {NOT_2D}")
+    xyz = np.where(present[..., None, None], xyz, np.float32(0)) @ turn
+    size = float(np.median(spread(xyz[present])))
+    if size > LARGEST:
+        raise DataError(
+            f"{where}: the joints lie {size:.0f} metres from their middle, so the coordinates are no metres. Pass "
+            f"unit=0.001 for millimetres, unit=0.01 for centimetres. {NOT_2D}"
+        )
+    return xyz, present, int((finite.any(axis=-1) & ~finite.all(axis=-1)).sum())
+
+
+def _worst(finite: np.ndarray, layout: JointLayout) -> str:
+    """Which joint spoils a clip."""
+    known = finite.any(axis=1).mean(axis=0)  # share of the frames, for each joint
+    joint = int(known.argmin())
+    if known[joint] == 1:
+        return " All of them are zero."
+    share = f"Joint '{layout.joints[joint]}' is not finite in {100 * (1 - known[joint]):.0f} % of the frames"
+    return f" {share}; leave the clip out, or the joint out of arrays and layout."
