@@ -124,14 +124,15 @@ class PickledArray:
         shape: of the array.
     """
 
-    __slots__ = ("_axes", "_data", "_order", "dtype", "shape")
+    __slots__ = ("_axes", "_data", "_order", "_written", "dtype", "shape")
 
     def __init__(self) -> None:
         self.dtype: np.dtype = np.dtype(np.uint8)
         self.shape: tuple[int, ...] = ()
         self._data: bytes | Stored | None = None
         self._order = "C"
-        self._axes: tuple[int, ...] | None = None
+        self._axes: tuple[int, ...] | None = None  # protocol 5 writes an array as it lies in memory, and its axes
+        self._written: tuple[int, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -159,7 +160,7 @@ class PickledArray:
             place = f"{self._data.path}, byte {self._data.start}: " if isinstance(self._data, Stored) else ""
             raise DataError(f"{place}an array of shape {self.shape} wants {self.nbytes} bytes, found {len(data)}.")
         array = np.frombuffer(data, self.dtype)
-        array = array.reshape(self.shape, order=self._order)  # type: ignore[call-overload]
+        array = array.reshape(self._written, order=self._order)  # type: ignore[call-overload]
         if self._axes is not None:
             array = array.transpose(self._axes)
         return array.astype(self.dtype.newbyteorder("="), copy=False)
@@ -187,12 +188,14 @@ class PickledArray:
             raise Refused("the state of an array is not as numpy writes it.")
         if isinstance(data, Stored) and data.text and not data.latin1:
             raise Refused("the bytes of an array are a text.")
-        self.shape, self.dtype = _shape(shape), dtype.value
+        self.shape = self._written = _shape(shape)
+        self.dtype = dtype.value
         if order == "K" or axes is not None:
             numbers = type(axes) is tuple and len(axes) == len(self.shape) and all(type(axis) is int for axis in axes)
             if not numbers or sorted(axes) != list(range(len(self.shape))):
                 raise Refused("the order of an array's axes is not as numpy writes it.")
             self._axes, order = axes, "C"
+            self.shape = tuple(self._written[axis] for axis in axes)
         most = data.size if isinstance(data, Stored) else len(data)
         least = (most + 1) // 2 if isinstance(data, Stored) and data.latin1 else most
         if not least <= self.nbytes <= most:
