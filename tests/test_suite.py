@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from c2vl_lab.bench.drive import BenchOptions, plan_suite
 from c2vl_lab.bench.notebooks import check_parameters, find_notebook
-from c2vl_lab.bench.suite import expand, load_suite, suite_names
+from c2vl_lab.bench.suite import expand, load_suite, suite_names, with_settings
 from c2vl_lab.errors import ConfigError, DataError, MissingError
 
 SMALL = """
@@ -113,3 +114,37 @@ def test_real_suites_have_every_arm_and_three_seeds(name):
     for preset in suite.presets:  # one encoder and one number of epochs for all arms of a table
         runs = [spec.parameters for spec in expand(suite, preset)]
         assert len({(run["encoder"], run.get("epochs"), run.get("turn")) for run in runs}) == 1
+
+
+def test_a_setting_holds_for_all_runs_and_gives_them_a_folder_of_their_own(tmp_path):
+    suite = load_suite(write(tmp_path, SMALL))
+    changed = with_settings(suite, {"dataset": "stores/My set", "encoder": "stgcn", "data_dir": "/some/where"})
+    assert changed.name == "small-my-set-encoder-stgcn" and changed.title == "Small, My set, encoder stgcn"
+    assert {spec.parameters["encoder"] for spec in expand(changed)} == {"stgcn"}
+    assert {spec.parameters["dataset"] for spec in expand(changed)} == {"stores/My set"}
+    assert [s.parameters["epochs"] for s in expand(changed)] == [7, 7, 9, 9]
+    assert with_settings(suite, {}) is suite
+    for name, value in (("arm", "full"), ("epochs", 3), ("seed", 1)):
+        with pytest.raises(ConfigError, match=f"its runs differ in '{name}'; pick some of them with --only"):
+            with_settings(suite, {name: value})
+
+
+def test_settings_from_the_command_line_are_typed_and_checked(tmp_path):
+    path = write(tmp_path, SMALL)
+
+    def plan(*settings):
+        return plan_suite(load_suite(path), BenchOptions(work_dir=str(tmp_path), settings=settings))
+
+    lr = plan("lr=1e-3")
+    assert {job.card["parameters"]["lr"] for job in lr.runs} == {0.001}
+    assert lr.folder == tmp_path / "runs" / "small-lr-0.001" / "cpu"
+    for text, sentence in (("lr", "--set wants NAME=VALUE"), ("lrr=1", "Did you mean 'lr'"), ("lr=x", "wanted float")):
+        with pytest.raises(ConfigError, match=sentence):
+            plan(text)
+
+
+def test_the_suite_for_own_recordings_wants_a_store(tmp_path):
+    with pytest.raises(ConfigError, match="Suite own wants your own store: --set dataset=work/stores/mine"):
+        plan_suite(load_suite("own"), BenchOptions(work_dir=str(tmp_path)))
+    with pytest.raises(ConfigError, match="no data set or store folder"):
+        plan_suite(load_suite("own"), BenchOptions(work_dir=str(tmp_path), settings=("dataset=work/none",)))

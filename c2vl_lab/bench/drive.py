@@ -13,7 +13,7 @@ from c2vl_lab.bench.fingerprints import code_fingerprint, data_fingerprint
 from c2vl_lab.bench.notebooks import check_parameters, find_notebook, notebook_parameters
 from c2vl_lab.bench.runner import Outcome, Tally, clock, run_jobs, this_machine
 from c2vl_lab.bench.runs import Job, is_complete
-from c2vl_lab.bench.suite import RunSpec, Suite, expand, preset_name
+from c2vl_lab.bench.suite import RunSpec, Suite, expand, preset_name, with_settings
 from c2vl_lab.errors import ConfigError
 
 Say = Callable[[str], None]
@@ -27,6 +27,7 @@ class BenchOptions:
         data_dir: folder of the published files.
         preset: the suite's preset; empty means its first.
         only: ``name=value`` texts that pick some of the runs.
+        settings: ``name=value`` texts that set a parameter of all runs: ``dataset=work/stores/mine``.
         workers: runs at once; 0 means one a GPU, or one a core.
         device: "auto", "cpu" or "cuda".
         work_dir: stores, caches and runs.
@@ -37,6 +38,7 @@ class BenchOptions:
     data_dir: str = ""
     preset: str = ""
     only: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
     workers: int = 0
     device: str = "auto"
     work_dir: str = "work"
@@ -70,20 +72,24 @@ class Plan:
 def plan_suite(suite: Suite, options: BenchOptions) -> Plan:
     """Expand a suite and check its names and files before anything is started.
 
-    Checked are: preset, parameters and their types, ``only``; that notebooks, published data files, captions file,
-    teacher file and pictures are there; that zips are complete. What single files hold is seen when they are read.
+    Checked are: preset, parameters and their types, ``only`` and ``settings``; that notebooks, published data files,
+    captions file, teacher file and pictures are there; that zips are complete. What single files hold is seen when
+    they are read.
 
     Raises:
-        ConfigError: an unknown preset, parameter, ``only``, data set, teacher or kind of pictures.
+        ConfigError: an unknown preset, parameter, ``only``, data set, teacher or kind of pictures, or no data set.
         MissingError: a notebook, the data or a file that a parameter names is not there.
         DataError: an archive is cut or damaged.
     """
+    notebook = find_notebook(suite.notebook)
+    suite = with_settings(suite, check_parameters(notebook, _pairs(options.settings)))
+    if not suite.dataset:
+        raise ConfigError(f"Suite {suite.name} wants your own store: --set dataset=work/stores/mine")
     preset = preset_name(suite, options.preset)
     folder = Path(options.work_dir) / "runs" / suite.name / preset
     report = Path(options.reports_dir) / f"{suite.name}-{preset}"
     specs, chosen = expand(suite, preset), {spec.id for spec in expand(suite, preset, options.only)}
     places = {"work_dir": options.work_dir, "data_dir": options.data_dir, "device": options.device}
-    notebook = find_notebook(suite.notebook)
     code = code_fingerprint(notebook)
     jobs = [_run_job(spec, notebook, folder, places, code) for spec in specs]
     shown = _shown(suite, specs)
@@ -102,6 +108,17 @@ def plan_suite(suite: Suite, options: BenchOptions) -> Plan:
     after = [replace(_look_job(name, folder, common | extra, data), always=True) for name in suite.after]
     runs = [job for job in jobs if job.id in chosen]
     return Plan(suite, options, preset, folder, report / "index.html", runs, jobs, before, after)
+
+
+def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
+    """``name=value`` texts as a dictionary."""
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--set wants NAME=VALUE, found '{text}'. For example: --set dataset=work/stores/mine")
+        found[name] = value
+    return found
 
 
 def _run_job(spec: RunSpec, notebook: Path, folder: Path, places: dict[str, Any], code: str) -> Job:

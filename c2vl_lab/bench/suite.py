@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ class Suite:
     Attributes:
         name: short name; folders are named after it.
         title: heading of the report.
-        dataset: data set of every run, given to all notebooks.
+        dataset: data set of every run, given to all notebooks; empty: it must be named on the command line.
         grid: one set of parameters an arm; ``label`` names it in the report and is no parameter.
         seeds: every arm runs once a seed.
         parameters: parameters common to all runs.
@@ -107,6 +107,37 @@ def preset_name(suite: Suite, preset: str = "") -> str:
     if preset:
         choose(preset, suite.presets, f"preset of suite {suite.name}")
     return preset or next(iter(suite.presets))
+
+
+def with_settings(suite: Suite, settings: dict[str, Any]) -> Suite:
+    """A suite with some parameters set for all its runs: one's own store, another protocol, fewer epochs.
+
+    The name gets what was set, so that runs and report have folders of their own.
+
+    Args:
+        suite: as its file says it.
+        settings: parameter to value; ``dataset`` is one of them. They win over the suite's presets.
+
+    Raises:
+        ConfigError: the arms of the grid, or the seeds, have values of their own for a parameter.
+    """
+    if not settings:
+        return suite
+    for name in settings:
+        if name == "seed" or any(name in arm for arm in suite.grid):
+            raise ConfigError(f"Suite {suite.name}: its runs differ in '{name}'; pick some of them with --only.")
+    values = dict(settings)
+    dataset = str(values.pop("dataset", suite.dataset))
+    words = [] if dataset == suite.dataset else [Path(dataset).name]
+    words += [f"{name} {value}" for name, value in sorted(values.items()) if not is_place(name)]
+    slug = re.sub(r"[^a-z0-9.]+", "-", " ".join(words).lower()).strip("-.")
+    return replace(
+        suite,
+        name="-".join(part for part in (suite.name, slug) if part),
+        title=", ".join([suite.title, *words]),
+        dataset=dataset,
+        presets={preset: {**own, **values} for preset, own in suite.presets.items()},
+    )
 
 
 def expand(suite: Suite, preset: str = "", only: tuple[str, ...] = ()) -> list[RunSpec]:
