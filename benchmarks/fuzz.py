@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.fuzz_cases import Case, make_case, write_case
 from benchmarks.fuzz_inputs import FORMATS
 
 SECONDS = 20.0  # a case that takes longer hangs
@@ -75,11 +76,13 @@ class Worker:
             return json.loads(line)
         code = process.poll()
         self.stop()
+        if request.get("keep"):
+            write_case(_case(request), Path(request["keep"]) / f"{request['format']}-{request['number']}")
         why = f"no answer within {SECONDS:.0f} s" if code is None else f"the process died (exit status {code})"
         return {
             "outcome": "violation",
             "why": why,
-            "what": "rerun the case to see the damage",
+            "what": "; ".join(_case(request).what)[:500],
             "seconds": time.monotonic() - start,
             "peak": 0,
         }
@@ -122,6 +125,12 @@ class Worker:
         assert self._process is not None and self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], seconds)
         return self._process.stdout.readline() if ready else ""
+
+
+def _case(request: dict[str, Any]) -> Case:
+    """The case of a request, made again here."""
+    form = next(form for form in FORMATS if form.name == request["format"])
+    return make_case(form, request["seed"], request["number"])
 
 
 @contextmanager

@@ -70,7 +70,9 @@ def make_case(form: Format, seed: int, number: int) -> Case:
         case.what.append("undamaged")
         return case
     rng = case_rng(seed, form.name, number)
-    if rng.random() < 0.1:
+    if not case.files:  # arguments in memory: they are spoiled where they are used
+        case.names.add("own")
+    elif rng.random() < 0.1:
         _damage_tree(case, rng)
     else:
         _damage_files(case, rng)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import fuzz_layouts
 from benchmarks.fuzz_archives import sound_zip
 from benchmarks.raw_files import moving_body, skeleton_bytes
 
@@ -164,4 +165,11 @@ FORMATS: list[Format] = [
     Format("nw-ucla", "nw-ucla", nw_ucla),
     Format("utd-mhad", "utd-mhad", utd_mhad),
     Format("msr-action3d", "msr-action3d", msr_action3d, alone=False),
+    Format("frame50", "frame50", fuzz_layouts.frame50, alone=False),
+    Format("frame50-npy", "frame50", fuzz_layouts.frame50_arrays, alone=False),
+    Format("agcn", "agcn", fuzz_layouts.agcn, alone=False),
+    Format("ctrgcn", "ctrgcn", fuzz_layouts.ctrgcn, alone=False),
+    Format("pyskl", "pyskl", fuzz_layouts.pyskl),
+    Format("store", "store", fuzz_layouts.finished_store, alone=False),
+    Format("arrays", "arrays", dict, alone=False),
 ]

@@ -8,8 +8,9 @@ import numpy as np
 
 from benchmarks.fuzz_cases import Case
 from benchmarks.fuzz_inputs import Format
+from benchmarks.fuzz_layouts import own_arrays
 from benchmarks.fuzz_text import Rng
-from c2vl_lab.data.datasets import open_dataset
+from c2vl_lab.data.datasets import open_dataset, store_from_arrays
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.errors import C2VLError, MissingError
 
@@ -25,7 +26,7 @@ def run_case(form: Format, case: Case, folder: Path, rng: Rng | None) -> tuple[s
     """
     data, work = folder / "in", folder / "work"
     try:
-        store = _open(form, data, work, rng)
+        store = _open(form, case, folder, rng)
     except MissingError as error:  # nothing of the set was found: the folder is what is at fault
         case.names.add(str(data))
         return judge_error(case, str(error), work)
@@ -35,10 +36,15 @@ def run_case(form: Format, case: Case, folder: Path, rng: Rng | None) -> tuple[s
     return ("violation", problem) if problem else ("stored", f"{len(store)} clips")
 
 
-def _open(form: Format, data: Path, work: Path, rng: Rng | None) -> SkeletonStore:
+def _open(form: Format, case: Case, folder: Path, rng: Rng | None) -> SkeletonStore:
     """The store of an input, by the way that its users take."""
+    data, work = folder / "in", folder / "work"
     if form.dataset == "store":
         return SkeletonStore.open(data)
+    if form.dataset == "arrays":
+        arguments, what = own_arrays(rng)
+        case.what.append(what)
+        return store_from_arrays(work / "own", **arguments)
     return open_dataset(form.dataset, data, work, workers=1, **form.options)
 
 

@@ -113,7 +113,7 @@ def attack(request: dict[str, Any], scratch: Path, watch: Watch, caught: Any) ->
     form = next(form for form in FORMATS if form.name == request["format"])
     case = make_case(form, request["seed"], request["number"])
     rng = case_rng(request["seed"], form.name + "/run", request["number"]) if request["number"] else None
-    folder = scratch / "case"
+    folder = scratch / f"case-{case.format}-{case.number}"  # readers may remember an archive by its path
     write_case(case, folder / "in")
     caught.truncate(0)
     caught.seek(0)
@@ -171,7 +171,7 @@ def _damage_done(scratch: Path, folder: Path, before: set[str], watch: Watch, ca
 def _around(scratch: Path) -> set[str]:
     """What lies about the case: nothing may be added to it."""
     places = {scratch, Path.home(), Path(tempfile.gettempdir())}
-    return {str(entry) for place in places for entry in place.iterdir() if entry.name != "case"}
+    return {str(entry) for place in places for entry in place.iterdir() if not entry.name.startswith("case-")}
 
 
 def _reset_peak() -> None:
