@@ -387,7 +387,29 @@ def test_a_damaged_member_is_a_fault_and_a_cut_zip_is_refused(tmp_path):
 def test_the_same_video_in_two_folders_is_refused_with_both_named(tmp_path):
     write_video(tmp_path, "A01N01-L", ONE, [(1, 1, 30)])
     write_video(tmp_path, "A01N01-L", ONE, [(1, 1, 30)], ("normalised", "Label"))
-    with pytest.raises(DataError, match=r"skeletons of video A01N01-L are both in .*Skeleton and in .*normalised"):
+    with pytest.raises(
+        DataError, match=r"skeletons of video A01N01-L are both .*Skeleton.*A01N01-L.txt and .*normalised.*A01N01-L.txt"
+    ):
+        read_all(tmp_path)
+
+
+def test_one_damaged_file_does_not_change_what_a_folder_is(tmp_path):
+    for script in (1, 2, 3):
+        write_video(tmp_path, f"A{script:02d}N01-L", ONE, [(1, 1, 30)])
+    (tmp_path / "Label" / "A01N01-L.txt").write_text("0.5 " * 150)
+    (tmp_path / "Skeleton" / "A02N01-L.txt").write_text("1,1,30,2")
+    _, reading = read_all(tmp_path)
+    assert [clip.setup for clip in reading.clips] == [3] and len(reading.faults) == 2
+
+
+@pytest.mark.parametrize("name", ["Label/A01N01-L.txt", "cross_view_v2.txt"])
+def test_pipes_and_broken_links_are_refused_and_do_not_hang(tmp_path, name):
+    write_video(tmp_path, "A01N01-L", ONE, [(1, 1, 30)])
+    (tmp_path / name).unlink(missing_ok=True)
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("there are no named pipes here")
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DataError, match=f"{name}: wanted a file, found a broken link, a pipe or a device"):
         read_all(tmp_path)
 
 

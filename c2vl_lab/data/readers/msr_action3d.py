@@ -31,6 +31,7 @@ from c2vl_lab.errors import DataError
 VERSION = 1
 Options = NoOptions
 LIMIT = 8 * 2**20  # bytes of one file; the largest published one has 680 kB
+LIST_LIMIT = 2**20  # the published list has 7 kB
 LIST = "files_used_in_cvpr12_paper.txt"
 CLASSES = (
     "high arm wave",
@@ -96,6 +97,8 @@ def plan(sources: list[Path], options: Options) -> Plan:
         DataError: a damaged archive, or a listed file that is not in it.
     """
     archive, list_file = sources
+    if list_file.stat().st_size > LIST_LIMIT:
+        raise DataError(f"{list_file}: wanted a list of file names, found over {LIST_LIMIT} bytes. Fetch it again.")
     try:
         listed = frozenset(list_file.read_text(encoding="utf-8").split())
     except UnicodeDecodeError as error:
@@ -103,7 +106,7 @@ def plan(sources: list[Path], options: Options) -> Plan:
     held = {match.group(1) for info in zip_index(archive) if (match := NAME.fullmatch(Path(info.filename).stem))}
     absent = sorted(listed - held)
     if absent:
-        raise DataError(f"{archive}: lacks {len(absent)} files of {list_file.name}, the first is {absent[0]}.")
+        raise DataError(f"{archive}: lacks {len(absent)} files of {list_file.name}, the first is {absent[0][:60]}.")
     notes = {"coordinates": "joints re-ordered by name, axes as published"}
     return Plan([Part(str(archive))], KINECT20, list(CLASSES), notes=notes, context=listed)
 
@@ -139,13 +142,31 @@ def _clip(where: str, match: re.Match | None, data: bytes) -> Clip:
     if not 1 <= action <= len(CLASSES):
         raise DataError(f"{where}: action {action} is outside the protocol's classes 1 to {len(CLASSES)}.")
     try:
-        values = np.array(data.split(), dtype=np.float32)
-    except ValueError as error:
-        raise DataError(f"{where}: wanted numbers only ({error}).") from error
-    if len(values) == 0 or len(values) % (20 * 4):
-        raise DataError(
-            f"{where}: wanted 20 lines of 4 numbers a frame, found {len(values)} numbers, no whole count of frames. "
-            f"The file was probably cut."
-        )
+        with np.errstate(all="ignore"):  # becomes infinite and is named below
+            values = np.array(data.split(), dtype=np.float32)
+    except ValueError:
+        raise _faulty_line(where, data) from None
+    if len(values) == 0 or len(values) % (20 * 4) or not np.isfinite(values.reshape(-1, 4)[:, :3]).all():
+        raise _faulty_line(where, data)
     xyz = values.reshape(-1, 20, 4)[:, ORDER, :3]
     return single_body(match.group(1), xyz, where, label=action - 1, subject=subject, trial=trial)
+
+
+def _faulty_line(where: str, data: bytes) -> DataError:
+    """The sentence about the first line that is not four numbers, or about lines that are lacking."""
+    lines = data.rstrip().split(b"\n")
+    for number, line in enumerate(lines, 1):
+        wanted = f"{where}, line {number}: wanted x y z and a confidence"
+        words = line.split()
+        if len(words) != 4:
+            return DataError(f"{wanted}, found {len(words)} words.")
+        try:
+            finite = (np.abs(np.array(words, dtype=np.float64)[:3]) < np.finfo(np.float32).max).all()
+        except ValueError:
+            return DataError(f"{wanted}, found '{line[:60].decode(errors='replace').strip()}'.")
+        if not finite:
+            return DataError(f"{wanted}, found a number that is not finite. Repair the file or leave it out.")
+    return DataError(
+        f"{where}, line {len(lines)}: wanted 20 lines a frame, found the end after {len(lines)} lines. "
+        f"The file was probably cut: fetch it again."
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -168,8 +169,10 @@ def _sort(entries: Iterable[Entry], dataset: str) -> Found:
     with Opener() as opener:
         for entry in entries:
             if VIDEO[dataset].fullmatch(entry.stem):
+                _check_regular(entry)
                 groups.setdefault((entry.place, Path(entry.name).suffix), []).append(entry)
             elif match := LIST.search(entry.stem):
+                _check_regular(entry)
                 _add_list(found, PROTOCOLS[match.group(1).lower()], entry, opener, dataset)
         for (place, _), group in groups.items():
             kind = _kind(group, opener)
@@ -199,13 +202,20 @@ def _entries(paths: list[Path], zipped: bool) -> Iterator[Entry]:
     for path in paths:
         if not zipped and path.name.lower().endswith(SUFFIXES):
             yield Entry("", str(path))
-        elif zipped and path.suffix.lower() == ".zip":
+        elif zipped and path.suffix.lower() == ".zip" and path.is_file():
             names = (info.filename for info in zip_index(path))
             yield from (Entry(str(path), name) for name in names if name.lower().endswith(SUFFIXES))
 
 
+def _check_regular(entry: Entry) -> None:
+    """Refuse what would give no end of bytes, or none."""
+    if not entry.archive and not Path(entry.name).is_file():
+        raise DataError(f"{entry.name}: wanted a file, found a broken link, a pipe or a device. Remove or replace it.")
+
+
 def _kind(entries: list[Entry], opener: Opener) -> str:
-    """``skeletons``, ``labels``, or a sentence about what is in the files."""
+    """``skeletons`` or ``labels``, as most of the files seem to be, or a sentence about their first lines."""
+    votes: Counter[str] = Counter()
     seen = "nothing"
     for entry in entries[:TRIED]:
         line = next((line for line in opener.head(entry).split(b"\n") if line.strip()), b"")
@@ -213,14 +223,15 @@ def _kind(entries: list[Entry], opener: Opener) -> str:
         try:
             numbers = len([float(word) for word in words])
         except ValueError:
-            seen = f"'{line[:40].decode(errors='replace').strip()}'"
+            seen = f"'{line[:40].decode(errors='replace').strip()}' in the first line of {entry.where}"
             continue
-        if numbers > 50:
-            return "skeletons"
-        if numbers in (3, 4):
-            return "labels"
-        seen = f"{numbers} numbers in the first line of {entry.where}" if numbers else seen
-    return seen
+        if 100 < numbers < 200:
+            votes["skeletons"] += 1
+        elif numbers in (3, 4):
+            votes["labels"] += 1
+        elif numbers:
+            seen = f"{numbers} numbers in the first line of {entry.where}"
+    return max(votes, key=votes.__getitem__, default=seen)
 
 
 def _add(held: dict[str, Entry], entries: list[Entry], kind: str, dataset: str) -> None:
@@ -229,8 +240,8 @@ def _add(held: dict[str, Entry], entries: list[Entry], kind: str, dataset: str) 
         other = held.setdefault(entry.stem, entry)
         if other != entry:
             raise DataError(
-                f"{dataset}: {kind} of video {entry.stem} are both in {other.place} and in {entry.place}. Leave one "
-                f"of the two, or set data_dir to a folder that holds only one."
+                f"{dataset}: {kind} of video {entry.stem} are both {other.where} and {entry.where}. Leave one of "
+                f"the two, or set data_dir to a folder that holds only one."
             )
 
 

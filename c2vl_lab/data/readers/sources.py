@@ -170,6 +170,17 @@ def zip_members(path: Path, suffix: str, limit: int = MEMBER_LIMIT) -> Iterator[
             yield info.filename, read_member(archive, info, path, limit)
 
 
+def whole_archive(path: Path, suffix: str) -> list[Part]:
+    """A zip as one part, for the small sets.
+
+    Raises:
+        DataError: it is cut or damaged, or holds no file that ends with ``suffix``.
+    """
+    if not any(info.filename.endswith(suffix) for info in zip_index(path)):
+        raise DataError(f"{path}: wanted {suffix} files in it, found none. This is not the published archive.")
+    return [Part(str(path))]
+
+
 def usable_members(path: Path, suffix: str, reading: PartReading, limit: int) -> Iterator[tuple[str, bytes]]:
     """As :func:`zip_members`, but a damaged member becomes a fault of ``reading`` and the others come all the same.
 
