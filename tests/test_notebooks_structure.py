@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
-PARAMETER = re.compile(r"^[a-z_]+: (str|int|float|bool) = .+  # .+$")
+PARAMETER = re.compile(r"^[a-z_]+: (str|int|float|bool|dict) = .+  # .+$")
 
 
 def read(path: Path) -> dict:

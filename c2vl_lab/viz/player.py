@@ -80,12 +80,12 @@ def _moving(clip: Clip, layout: JointLayout, xyz: np.ndarray, bodies: list[int],
     """All traces that change from frame to frame: limbs, heads, joints that were guessed, bodies that are away."""
     poses = xyz[shown]
     traces = [limbs for order in range(len(bodies)) for limbs in _limbs(poses[:, order], layout, order)]
-    if "head" in layout.joints:
+    if layout.has("head"):
         fill = [theme.MIDDLE, "#FFFFFF"]
         marker = {"size": 8, "color": [fill[min(m, 1)] for m in range(len(bodies))]}
         marker["line"] = {"width": 2, "color": theme.MIDDLE}
         look = {"mode": "markers", "marker": marker, "showlegend": False}
-        traces.append((poses[:, :, layout.index("head")], look))
+        traces.append((layout.point(poses, "head"), look))
     if clip.state is not None:
         traces += _guessed(poses, np.asarray(clip.state)[shown][:, bodies])
     places = _last_known(xyz[:, :, layout.root])[shown]
@@ -177,7 +177,7 @@ def _scene(clip: Clip, layout: JointLayout, xyz: np.ndarray) -> dict:
     center = (low + high) / 2
     ratio = 1.15 * span / span.max()
     right, up, toward = view(clip, layout)
-    eye = 1.3 * toward + 0.4 * right + 0.2 * up
+    eye = 1.5 * toward + 0.45 * right + 0.22 * up
     ranges = [
         {"visible": False, "range": [float(c - s / 2), float(c + s / 2)]} for c, s in zip(center, span, strict=True)
     ]
