@@ -29,8 +29,9 @@ def film_strip(clip: Clip, layout: JointLayout, frames: int = 8, title: str = ""
     xyz = visible(clip)
     flat = np.stack([xyz @ right, xyz @ up], axis=-1)  # (T, M, V, 2)
     several = np.isfinite(xyz).any(axis=(0, 2, 3)).sum() > 1
-    reach = float(np.nanmax(flat[..., 0]) - np.nanmin(flat[..., 0]))
-    width = max(0.9, reach * (1.15 if several else 0.9))  # two people stay nearer to one another than to the next pose
+    reach, tall = (float(np.nanmax(flat[..., k]) - np.nanmin(flat[..., k])) for k in range(2))
+    least = 0.9 * min(1.0, max(reach, tall))  # metres; a hand's poses stand nearer together than a person's
+    width = max(least, reach * (1.15 if several else 0.9))  # two people stay nearer to one another than to the next pose
     figure = Figure(figsize=(theme.PAGE_WIDTH, 1.9), layout="constrained")
     axes = figure.subplots()
     floor, middle = float(np.nanmin(flat[..., 1])), np.nanmean(flat, axis=(0, 1, 2))
@@ -64,15 +65,16 @@ def _draw_pose(axes, pose: np.ndarray, layout: JointLayout) -> None:
         axes.add_collection(LineCollection(segments, colors=colors, linewidths=1.6, capstyle="round", zorder=3))
         axes.plot(*np.nanmax(body, axis=0), alpha=0)  # tells the axes how far the body reaches
         axes.plot(*np.nanmin(body, axis=0), alpha=0)
-        head = body[layout.joints.index("head")] if "head" in layout.joints else body[layout.root]
+        head = layout.point(body, "head") if layout.has("head") else body[layout.root]
         axes.plot(*head, "o", color=paint(theme.MIDDLE), markersize=3.5, zorder=4)
 
 
 def _draw_trails(axes, path: np.ndarray, layout: JointLayout) -> None:
-    """Draw where hands and feet went, (t, M, V, 2), as faint lines."""
-    for joint in ("left_hand", "right_hand", "left_foot", "right_foot"):
-        if joint in layout.joints:
-            for order in range(path.shape[1]):
-                line = path[:, order, layout.joints.index(joint)]
-                color = theme.lighter(SIDES[side_of(joint)]) if order else SIDES[side_of(joint)]
-                axes.plot(line[:, 0], line[:, 1], color=color, linewidth=0.8, alpha=0.45, zorder=1)
+    """Draw where hands and feet went, (t, M, V, 2), as faint lines; of another skeleton the ends of its limbs."""
+    named = [tip for tip in ("left_hand", "right_hand", "left_foot", "right_foot") if layout.has(tip)]
+    tips = named or [joint for index, joint in enumerate(layout.joints) if index not in layout.parents]
+    for joint in tips:
+        for order in range(path.shape[1]):
+            line = layout.point(path[:, order], joint)
+            color = theme.lighter(SIDES[side_of(joint)]) if order else SIDES[side_of(joint)]
+            axes.plot(line[:, 0], line[:, 1], color=color, linewidth=0.8, alpha=0.45, zorder=1)
