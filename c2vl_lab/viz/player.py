@@ -173,7 +173,8 @@ def _place(points: np.ndarray) -> dict[str, np.ndarray]:
 def _scene(clip: Clip, layout: JointLayout, xyz: np.ndarray) -> dict:
     """Layout entries: equal axes that hold the whole clip, y up, the camera where one sees best."""
     low, high = (f(xyz.reshape(-1, 3), axis=0) for f in (np.nanmin, np.nanmax))
-    span = np.maximum(high - low, 0.4) + 0.2
+    unit = min(1.0, float((high - low).max()))  # metres; a hand fills the scene as a person does
+    span = np.maximum(high - low, 0.4 * unit) + 0.2 * unit
     center = (low + high) / 2
     ratio = 1.15 * span / span.max()
     right, up, toward = view(clip, layout)
@@ -196,12 +197,13 @@ def _scene(clip: Clip, layout: JointLayout, xyz: np.ndarray) -> dict:
 
 
 def _floor(xyz: np.ndarray) -> go.Scatter3d:
-    """A quiet grid of half metres under the lowest joint of the clip."""
+    """A quiet grid of half metres (of tenths for a hand) under the lowest joint of the clip."""
     low, high = (f(xyz.reshape(-1, 3), axis=0) for f in (np.nanmin, np.nanmax))
-    (x0, _, z0), (x1, _, z1) = np.floor(low * 2) / 2, np.ceil(high * 2) / 2
+    step = 0.5 if float((high - low).max()) > 0.6 else 0.1
+    (x0, _, z0), (x1, _, z1) = np.floor(low / step) * step, np.ceil(high / step) * step
     gap = [[np.nan] * 3]
-    lines = [[[x, low[1], z0], [x, low[1], z1], *gap] for x in np.arange(x0, x1 + 0.1, 0.5)]
-    lines += [[[x0, low[1], z], [x1, low[1], z], *gap] for z in np.arange(z0, z1 + 0.1, 0.5)]
+    lines = [[[x, low[1], z0], [x, low[1], z1], *gap] for x in np.arange(x0, x1 + step / 5, step)]
+    lines += [[[x0, low[1], z], [x1, low[1], z], *gap] for z in np.arange(z0, z1 + step / 5, step)]
     grid = np.array(lines, np.float32).reshape(-1, 3)
     look = {"mode": "lines", "line": {"color": "#D5DAE1", "width": 1}, "hoverinfo": "skip", "showlegend": False}
     return go.Scatter3d(x=grid[:, 0], y=grid[:, 1], z=grid[:, 2], **look)

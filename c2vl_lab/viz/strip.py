@@ -31,7 +31,8 @@ def film_strip(clip: Clip, layout: JointLayout, frames: int = 8, title: str = ""
     several = np.isfinite(xyz).any(axis=(0, 2, 3)).sum() > 1
     reach, tall = (float(np.nanmax(flat[..., k]) - np.nanmin(flat[..., k])) for k in range(2))
     least = 0.9 * min(1.0, max(reach, tall))  # metres; a hand's poses stand nearer together than a person's
-    width = max(least, reach * (1.15 if several else 0.9))  # two people stay nearer to one another than to the next pose
+    # two people stay nearer to one another than to the next pose
+    width = max(least, reach * (1.15 if several else 0.9))
     figure = Figure(figsize=(theme.PAGE_WIDTH, 1.9), layout="constrained")
     axes = figure.subplots()
     floor, middle = float(np.nanmin(flat[..., 1])), np.nanmean(flat, axis=(0, 1, 2))
