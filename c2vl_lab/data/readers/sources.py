@@ -153,7 +153,7 @@ def zip_index(path: Path) -> list[zipfile.ZipInfo]:
         if isinstance(error, OSError) and error.errno not in DAMAGED_ERRNO:
             raise
         raise DataError(
-            f"{path}: wanted a complete zip, found {path.stat().st_size} bytes that are none ({error}). "
+            f"{path}: wanted a complete zip, found {path.stat().st_size} bytes that are none ({str(error)[:200]}). "
             f"The download was probably cut: fetch it again."
         ) from error
 
@@ -221,5 +221,6 @@ def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, lim
         if isinstance(error, OSError) and error.errno not in DAMAGED_ERRNO:
             raise
         raise DataError(
-            f"{path}: member {info.filename} is damaged ({error}). The download was probably cut: fetch it again."
+            f"{path}: member {info.filename} is damaged ({str(error)[:200]}). The download was probably cut: fetch it "
+            f"again."
         ) from error
