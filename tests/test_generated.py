@@ -54,7 +54,7 @@ def test_the_store_is_named_as_generated(tmp_path):
     assert store.layout.joints == NTU25.joints and store.bodies == 2
     assert set(store.clips["camera"]) == {1, 2, 3} and all(40 <= n <= 80 for n in store.clips["length"])
     assert any(not store[i].present.all() for i in range(len(store)))  # the recorder loses bodies
-    two_people = {int(store.labels[i]) for i in range(len(store)) if store[i].present[:, 1].any()}
+    two_people = {int(store.labels[i]) for i in range(len(store)) if store[i].present[:, 1:].any()}
     assert len(two_people) == 2
 
 

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,7 @@ def convert(
         DataError: files that cannot be used (the first ten are named), or no clip at all.
         StorageError: the disk is full or read-only; the same command goes on where it was.
     """
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with only_writer(path):
+    with _folders_of(path), only_writer(path):
         if (path / "meta.json").exists():
             return SkeletonStore.open(path)
         writer = StoreWriter(path, plan.layout, len(plan.classes), plan.extras, key)
@@ -62,15 +61,29 @@ def convert(
             for reading in _readings(todo, read, plan.context, _worker_count(workers, len(todo))):
                 writer.append(reading)
                 tell()
+            if not writer.clips:  # nothing to go on with
+                writer.discard()
             if writer.faults and not skip_bad:
-                if not writer.clips:  # nothing to go on with
-                    writer.discard()
                 raise DataError(_fault_list(name, writer.faults))
             store = writer.finish(plan.dataset or name, plan.classes, plan.class_ids, notes=plan.notes)
         finally:
             writer.close()
     tell.end()
     return store
+
+
+@contextmanager
+def _folders_of(path: Path) -> Iterator[None]:
+    """The folders above ``path``; those that were made for nothing are removed again."""
+    new = [folder for folder in path.parents if not folder.exists()]
+    try:
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    finally:
+        with suppress(OSError):  # the first that is not empty ends it
+            for folder in new:
+                folder.rmdir()
 
 
 def available_cores() -> int:
