@@ -97,8 +97,10 @@ def test_part_1_has_video_numbers_instead_of_scripts_and_performers(tmp_path):
 
 
 def test_part_2_has_41_labels_with_their_published_ids(tmp_path):
-    write_video(tmp_path, "A01N01-L", ONE, [(13, 1, 30), (51, 31, 60)])
+    write_video(tmp_path, "A01N01-L", ONE, [])
+    (tmp_path / "Label" / "A01N01-L.txt").write_text("13,1,30,2\n\n51,31,60,1\n")
     plan, reading = read_all(tmp_path)
+    assert [clip.trial for clip in reading.clips] == [1, 2]  # rows, not lines
     assert len(plan.classes) == len(plan.class_ids) == 41 and 12 not in plan.class_ids
     assert [clip.label for clip in reading.clips] == [11, 40]
     assert [plan.classes[clip.label] for clip in reading.clips] == ["hand waving", "writing"]
@@ -174,6 +176,10 @@ def test_a_lone_person_who_turns_up_elsewhere_stays_in_the_slot():
     present[:, 0] = True
     present[30:40] = False
     assert keep_in_slots(bodies, present)[2] == 0
+    bodies[40:], present[40:] = bodies[40:, ::-1], [False, True]  # written as the second now
+    xyz, seen, _ = keep_in_slots(bodies, present)
+    np.testing.assert_array_equal(xyz[:, 0], body)
+    assert list(np.flatnonzero(~seen[:, 0])) == list(range(30, 40)) and not seen[:, 1].any()
 
 
 def test_who_moves_more_comes_first_and_ghosts_are_left_out_and_counted():
@@ -186,7 +192,8 @@ def test_who_moves_more_comes_first_and_ghosts_are_left_out_and_counted():
     flicker[11:, 1] = False
     assert choose_slots(two_bodies(calm, lively), flicker, counts) == [0]
     assert sum(counts.values()) == 2 and all("left out" in text for text in counts)
-    assert choose_slots(two_bodies(shelf), everywhere & [True, False], Counter()) == [0]  # never the only body
+    assert choose_slots(two_bodies(shelf), everywhere & [True, False], counts) == [0]  # never the only body
+    assert sum(counts.values()) == 2
     assert choose_slots(two_bodies(calm, lively)[:8], everywhere[:8], Counter()) == [1, 0]  # a clip of 8 frames
 
 
