@@ -1,10 +1,13 @@
-"""Writes recordings in the exact raw format of PKU-MMD: skeleton rows, label rows, split files; for tests only."""
+"""Writes recordings in the exact raw format of PKU-MMD (skeleton rows, label rows, split files) and reads folders."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+
+from c2vl_lab.data.readers import pku
+from c2vl_lab.data.readers.sources import PartReading
 
 JOINTS = 25
 
@@ -49,3 +52,29 @@ def write_video(
     for folder, text in zip(folders, (skeleton_rows(bodies), label_rows(rows)), strict=True):
         (root / folder).mkdir(parents=True, exist_ok=True)
         (root / folder / f"{video}.txt").write_text(text)
+
+
+def read_all(root: Path, dataset: str = "pku2", cut: str = "start-1:end"):
+    """Everything that the reader makes of a folder, as one reading."""
+    options = pku.Options(cut)
+    plan = pku.plan(pku.find(root, options, dataset), options, dataset)
+    whole = PartReading()
+    for part in plan.parts:
+        reading = pku.read(part, plan.context)
+        whole.clips += reading.clips
+        whole.counts += reading.counts
+        whole.dropped |= reading.dropped
+        whole.faults |= reading.faults
+    return plan, whole
+
+
+def only_clip(root: Path, **options):
+    """The one clip of a folder without faults."""
+    _, reading = read_all(root, **options)
+    assert not reading.faults and len(reading.clips) == 1
+    return reading.clips[0]
+
+
+def names_of(root: Path, dataset: str = "pku2") -> list[str]:
+    """Names of the clips that the reader makes of a folder."""
+    return [clip.name for clip in read_all(root, dataset)[1].clips]
