@@ -208,8 +208,8 @@ def test_summary_says_what_was_read_dropped_and_why(noted):
     assert lines[0] == "Read 1,505 files, 2.3 MB"
     assert "Kept 2 clips of 1 class and 2 performers, 70 frames; 1 clip with more than one body" in text
     assert "Left out 6 clips:" in lines and "    5 x named in the missing list: S0, S1, S2 and 2 more" in lines
-    assert "    1 x no body in any frame: Z" in lines
-    assert "    1 x line 7: wanted 25 joints, found 24.: x.skeleton" in lines
+    assert "    Z: no body in any frame" in lines
+    assert "    x.skeleton: line 7: wanted 25 joints, found 24" in lines
     assert "Bodies left out: tracked in fewer than 12 frames: 1,234" in lines and "Coordinates: as published" in lines
 
 

@@ -39,7 +39,7 @@ class Measures:
             * ``moved`` metres a frame, the mean of the farthest-moving joint's largest coordinate change, and
               ``copies`` the share of steps between frames in which no joint moves at all;
             * ``apart`` metres between this body's root and that of body 0, mean of the frames with both;
-            * ``upright`` share of frames with the head above the hips, NaN for layouts without these names;
+            * ``upright`` share of frames with the head above the hips, NaN for layouts without them;
             * ``at_origin`` share of joints at exactly (0, 0, 0), ``lost`` and ``inferred`` share of joints with that
               tracking state, NaN where states are not published. Shares are of the tracked frames.
         content: (N,) a digest of each clip's coordinates and tracking alone; equal where two clips hold the same.
@@ -76,12 +76,12 @@ def measure(store: SkeletonStore, progress: Progress = None) -> Measures:
 
 @dataclass(frozen=True)
 class _Tree:
-    """A layout as arrays: bones (B, 2), the bones between the root and each joint (V, B), joints that tell up."""
+    """A layout as arrays: bones (B, 2), those between root and joint (V, B), weights (V,) of head less hips."""
 
     bones: np.ndarray
     paths: np.ndarray
     root: int
-    up: tuple[int, int] | None
+    up: np.ndarray | None
 
     @classmethod
     def of(cls, layout: JointLayout) -> _Tree:
@@ -92,8 +92,8 @@ class _Tree:
             while child != layout.parents[child]:
                 paths[joint, np.flatnonzero(bones[:, 0] == child)] = 1
                 child = layout.parents[child]
-        named = {"head", "spine_base"} <= set(layout.joints)
-        return cls(bones, paths, layout.root, (layout.index("head"), layout.index("spine_base")) if named else None)
+        up = layout.weights("head") - layout.weights("spine_base") if layout.has("head", "spine_base") else None
+        return cls(bones, paths, layout.root, up)
 
 
 def _blocks(store: SkeletonStore) -> Iterator[tuple[int, int]]:
@@ -246,7 +246,7 @@ def _joints(xyz: np.ndarray, state: np.ndarray | None, tracks: _Tracks, tree: _T
     zero = ~xyz.any(axis=-1)
     shares = {"at_origin": zero.mean(axis=1), "upright": None, "lost": None, "inferred": None}
     if tree.up is not None:
-        shares["upright"] = xyz[:, tree.up[0], 1] > xyz[:, tree.up[1], 1]
+        shares["upright"] = xyz[:, :, 1] @ tree.up > 0
     if state is not None:
         shares |= {"lost": (state == 0).mean(axis=1), "inferred": (state == 1).mean(axis=1)}
     return {

@@ -6,6 +6,7 @@ player, does show what is said of it; none of them removes a clip.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,7 +152,8 @@ def _from_reading(store: SkeletonStore) -> Iterable[Row]:
     """What the reader could not use or left out."""
     notes = store.meta.get("notes", {})
     for file, why in notes.get("faults", {}).items():
-        yield file, "file cannot be used", str(why), file, 0.0
+        sentence = str(why).removeprefix(file).lstrip(":, ") or str(why)
+        yield file.replace("\\", "/").rpartition("/")[2], "file cannot be used", sentence, file, 0.0
     for name, why in notes.get("dropped", {}).items():
         yield name, "left out", str(why), "", 0.0
 
@@ -177,13 +179,18 @@ def _copies(store: SkeletonStore, content: np.ndarray, splits: Sequence[Split]) 
 
 
 def _empty_classes(store: SkeletonStore, splits: Sequence[Split]) -> Iterable[Row]:
-    """Classes that a protocol does not train or does not test."""
-    for split in splits:
-        for part, indices in (("training", split.train), ("test", split.test)):
-            count = np.bincount(store.labels[indices], minlength=len(store.classes))
+    """Classes that a protocol does not train or does not test; one row for all protocols that agree."""
+    total = np.bincount(store.labels, minlength=len(store.classes))
+    for part in ("train", "test"):
+        without = defaultdict(list)
+        for split in splits:
+            count = np.bincount(store.labels[getattr(split, part)], minlength=len(store.classes))
             for label in np.flatnonzero(count == 0):
-                total = int((store.labels == label).sum())
-                yield store.classes[label], f"class without {part} clips", f"{split.protocol}; {total} in all", "", 0.0
+                without[label].append(split.protocol)
+        kind = "class without training clips" if part == "train" else "class without test clips"
+        for label, protocols in without.items():
+            text = f"{', '.join(protocols)}; {total[label]} in all"
+            yield store.classes[label], kind, text, "", float(total[label])
 
 
 def _clips(store: SkeletonStore, measures: Measures) -> Iterable[Row]:

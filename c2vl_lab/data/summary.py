@@ -54,13 +54,16 @@ def _named(verb: str, what: str, reasons: Mapping[str, str]) -> list[str]:
     lines = [f"{verb} {_many(len(reasons), what)}:"]
     for why, names in sorted(by_reason.items(), key=lambda item: -len(item[1])):
         more = f" and {len(names) - NAMES:,} more" if len(names) > NAMES else ""
-        lines.append(f"    {len(names):,} x {_short(why)}: {', '.join(names[:NAMES])}{more}")
+        one = f"    {names[0]}: {_short(why)}"
+        lines.append(
+            one if len(names) == 1 else f"    {len(names):,} x {_short(why)}: {', '.join(names[:NAMES])}{more}"
+        )
     return lines
 
 
 def _without(name: str, why: str) -> str:
     """A reason that begins with the file's name, without it: the same reason is then counted once."""
-    return why.removeprefix(name).lstrip(":, ") or why
+    return why.removeprefix(name).strip(":., ") or why
 
 
 def _many(count: int, one: str, more: str = "") -> str:

@@ -14,6 +14,8 @@ from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.project import Projection
 from c2vl_lab.viz.figures import METRIC_TITLES
 
+UNBROKEN = 30  # characters without a space, as paths have, that a page may break
+
 
 def store_facts(store: SkeletonStore) -> pd.DataFrame:
     """What a store is and holds, one fact a row."""
@@ -36,8 +38,12 @@ def text_left(table: pd.DataFrame) -> Styler:
     """The table for a notebook with text at the left edge of its columns; markup in the data is shown as text."""
     plain = table.reset_index() if table.index.name else table
     words = [k for k, kind in enumerate(plain.dtypes) if not pd.api.types.is_numeric_dtype(kind)]
-    cells = ", ".join(f"td.col{k}, th.col{k}" for k in words)
-    styles = [{"selector": cells, "props": [("text-align", "left")]}] if words else []
+    long = [k for k in words if plain.iloc[:, k].astype(str).str.split().explode().str.len().max() > UNBROKEN]
+    styles = [
+        {"selector": ", ".join(f"td.col{k}, th.col{k}" for k in columns), "props": [look]}
+        for columns, look in ((words, ("text-align", "left")), (long, ("overflow-wrap", "anywhere")))
+        if columns
+    ]
     shown = plain.style.hide(axis="index").set_table_styles(styles)  # type: ignore[arg-type]
     return shown.format(precision=1, thousands=",", escape="html").format_index(escape="html", axis="columns")
 
