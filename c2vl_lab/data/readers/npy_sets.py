@@ -7,8 +7,8 @@ anything. What differs between the layouts is in :mod:`~c2vl_lab.data.readers.fr
 
 from __future__ import annotations
 
+import math
 import os
-import tokenize
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from c2vl_lab.data.readers.imports_common import (
     our_name,
     repeated,
 )
+from c2vl_lab.data.readers.npz_rows import NO_HEADER, npy_header
 from c2vl_lab.data.readers.safe_pickle import PickledArray, read_pickle
 from c2vl_lab.data.readers.sources import PartReading
 from c2vl_lab.errors import ConfigError, DataError, MissingError
@@ -33,10 +34,7 @@ from c2vl_lab.errors import ConfigError, DataError, MissingError
 PARTS = {"train": "train", "val": "test"}  # in file names -> of a protocol
 BLOCK = 32 * 2**20
 FRAMES = 100_000
-UNREADABLE = (
-    *(ValueError, TypeError, KeyError, SyntaxError, EOFError, MemoryError, RecursionError, OverflowError),
-    tokenize.TokenError,
-)
+AGAIN = "The download was probably cut: fetch it again."
 Trim = Callable[[np.ndarray, int], np.ndarray]  # (T, M, V, 3), frames said by the file -> its valid frames
 
 
@@ -100,15 +98,17 @@ def open_npy(path: Path) -> np.ndarray:
         DataError: the file is cut or damaged, or holds anything but numbers.
     """
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except UNREADABLE as error:
-        raise DataError(
-            f"{path}: wanted a .npy file of numbers ({str(error)[:200]}). The download was probably cut: fetch it "
-            f"again."
-        ) from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
-        raise DataError(f"{path}: wanted a .npy file of numbers, found {getattr(array, 'dtype', 'an archive')}.")
-    return array
+        with open(path, "rb") as stream:
+            shape, fortran, dtype = npy_header(stream)
+            start = stream.tell()
+    except NO_HEADER as error:
+        raise DataError(f"{path}: wanted a .npy file of numbers ({str(error)[:200]}). {AGAIN}") from error
+    if dtype.kind not in "biuf" or not shape or any(type(n) is not int or n < 1 for n in shape):
+        raise DataError(f"{path}: wanted a .npy file of numbers, found type {dtype} and shape {shape}.")
+    wanted, found = math.prod(shape) * dtype.itemsize, path.stat().st_size - start
+    if wanted != found:
+        raise DataError(f"{path}: wanted {wanted} bytes for an array of shape {shape}, found {found}. {AGAIN}")
+    return np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
 
 
 def pickled_names(path: Path) -> tuple[list[Any], list[Any]]:

@@ -83,7 +83,7 @@ def _checked(path: Path, name: str, archive: zipfile.ZipFile, info: zipfile.ZipI
         raise DataError(f"{where}: wanted an array as numpy packs it, found another compression or encryption.")
     try:
         with archive.open(info) as stream:
-            shape, fortran, dtype = _header(stream)
+            shape, fortran, dtype = npy_header(stream)
             header = stream.tell()
     except (*NO_HEADER, OSError) as error:
         if isinstance(error, OSError) and error.errno not in DAMAGED_ERRNO:
@@ -107,8 +107,12 @@ def _checked(path: Path, name: str, archive: zipfile.ZipFile, info: zipfile.ZipI
     return member
 
 
-def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, order and type; of the versions that numpy writes for plain types."""
+def npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether Fortran order, and type at the head of a ``.npy`` file, of the versions for plain types.
+
+    Raises:
+        NO_HEADER: any of these errors, where there is no sound header.
+    """
     version = npy.read_magic(stream)  # type: ignore[no-untyped-call]
     read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
     if read is None:
