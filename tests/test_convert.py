@@ -18,6 +18,7 @@ import pytest
 from c2vl_lab.data import writing
 from c2vl_lab.data.clips import Clip
 from c2vl_lab.data.convert import convert
+from c2vl_lab.data.datasets import open_dataset
 from c2vl_lab.data.layouts import KINECT20
 from c2vl_lab.data.readers.sources import Part, PartReading, Plan
 from c2vl_lab.data.store import SkeletonStore
@@ -186,3 +187,15 @@ def test_a_second_call_opens_the_store(tmp_path):
     convert("x", plan(2), read, tmp_path / "s", "key", workers=1)
     again = convert("x", plan(2, lost=("n0",)), read, tmp_path / "s", "key", workers=1)
     assert isinstance(again, SkeletonStore) and len(again) == 6
+
+
+def test_a_folder_that_may_not_be_read_is_one_sentence(tmp_path, monkeypatch):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "all_sqe.zip").write_bytes(b"PK")
+
+    def refuse(path, *_args, **_kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("c2vl_lab.data.datasets.zip_index", refuse)
+    with pytest.raises(DataError, match=r"nw-ucla: .*all_sqe.zip cannot be read \(Permission denied\)"):
+        open_dataset("nw-ucla", tmp_path / "raw", tmp_path / "work")

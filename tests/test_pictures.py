@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from c2vl_lab.data.layouts import KINECT20
 from c2vl_lab.data.clips import Clip
+from c2vl_lab.data.layouts import KINECT20
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.data.writing import write_store
 from c2vl_lab.errors import ConfigError, DataError, MissingError

@@ -73,6 +73,13 @@ def test_names_that_look_like_nothing_survive(tmp_path):
     assert write(tmp_path / "s", [clip(name) for name in names]).names == names
 
 
+def test_a_row_of_the_table_stays_one_line(tmp_path):
+    odd = replace(clip("a"), source="a.zip/x\r\n.txt")
+    assert write(tmp_path / "s", [odd, clip("b")])[0].source == "a.zip/x??.txt"
+    with pytest.raises(DataError, match="printable characters"):
+        write(tmp_path / "s", [clip("a\rb")])
+
+
 def test_reading_is_memory_mapped(tmp_path):
     store = write(tmp_path / "s", [clip("a"), clip("b")])
     part = store[1].xyz

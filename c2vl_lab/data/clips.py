@@ -52,6 +52,8 @@ def check_clip(clip: Clip, layout: JointLayout, classes: int) -> None:
         DataError: a label outside the classes, a wrong shape, or joints that are not finite.
     """
     where = clip.source or clip.name
+    if not clip.name.isprintable() or not "".join(clip.ids).isprintable():
+        raise DataError(f"{where}: wanted a clip name of printable characters, found {clip.name!r}. Rename the clip.")
     if not 0 <= clip.label < classes:
         raise DataError(
             f"{where}: label {clip.label} is outside the protocol's {classes} classes (0 to {classes - 1})."

@@ -112,12 +112,18 @@ def open_dataset(
         return SkeletonStore.open(Path(name).expanduser())
     dataset = find_dataset(name)
     settings = from_dict(dataset.options, options, where=name)
-    sources = dataset.find(data_dir, settings)
-    key = fingerprint(FORMAT, dataset.version, sources_key(sources), to_dict(settings))
-    path = _store_path(work_dir, name, key)
-    if (path / "meta.json").exists():
-        return SkeletonStore.open(path)
-    plan = dataset.plan(sources, settings)
+    try:
+        sources = dataset.find(data_dir, settings)
+        key = fingerprint(FORMAT, dataset.version, sources_key(sources), to_dict(settings))
+        path = _store_path(work_dir, name, key)
+        if (path / "meta.json").exists():
+            return SkeletonStore.open(path)
+        plan = dataset.plan(sources, settings)
+    except OSError as error:
+        raise DataError(
+            f"{name}: {error.filename or data_dir} cannot be read ({error.strerror or error}). Check the disk and the "
+            f"permissions."
+        ) from error
     return convert(name, plan, dataset.read, path, key, progress, workers, skip_bad)
 
 
@@ -174,10 +180,15 @@ def sources_key(sources: list[Path]) -> str:
     every file of a set of many, is known by name, size and time of change; any other file by its SHA-256.
 
     Raises:
-        DataError: a zip is cut or damaged.
+        DataError: a zip is cut or damaged, or a source is no file (a pipe or a device would be read for ever).
     """
     digest = hashlib.sha256()
     for path in sources:
+        if not path.is_file():
+            raise DataError(
+                f"{path}: wanted a file, found a folder, a pipe, or a link that leads nowhere. Remove it, or put the "
+                f"published file in its place."
+            )
         state = path.stat()
         if path.suffix in (".zip", ".npz"):
             for info in zip_index(path):

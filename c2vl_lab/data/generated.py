@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from c2vl_lab.data.clips import Clip
 from c2vl_lab.data.generated_actions import ACTIONS, IDLE_HANDS, Keys, interpolate
 from c2vl_lab.data.generated_body import REST, Body, make_body, pose_joints
 from c2vl_lab.data.layouts import NTU25
 from c2vl_lab.data.readers.sources import Progress
-from c2vl_lab.data.clips import Clip
 from c2vl_lab.errors import ConfigError
 
 VERSION = 2  # raise it whenever a seed gives other clips

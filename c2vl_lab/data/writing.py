@@ -318,6 +318,7 @@ def _row(clip: Clip) -> dict[str, Any]:
     """A clip's row in the table."""
     plain = {name: getattr(clip, name) for name in COLUMNS if name not in ("length", "bodies", "ids", "digest")}
     numbers = {name: value if isinstance(value, str) else int(value) for name, value in plain.items()}
+    numbers["source"] = "".join(c if c.isprintable() else "?" for c in clip.source)  # a row of the table is one line
     measured = {"length": len(clip.xyz), "bodies": clip.xyz.shape[1], "ids": ";".join(clip.ids)}
     splits = {f"{SPLIT}{protocol}": part for protocol, part in clip.splits.items()}
     return {**numbers, **measured, "digest": clip_digest(clip), **splits}
