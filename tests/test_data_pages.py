@@ -13,7 +13,7 @@ import pytest
 from c2vl_lab.data import checks
 from c2vl_lab.data.checks import measure
 from c2vl_lab.data.clips import Clip
-from c2vl_lab.data.layouts import NTU25
+from c2vl_lab.data.layouts import NTU25, layout_from_bones
 from c2vl_lab.data.problems import ADVICE, problems, save_problems
 from c2vl_lab.data.protocols import make_split
 from c2vl_lab.data.readers.sources import PartReading
@@ -21,7 +21,7 @@ from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.data.summary import summary_lines
 from c2vl_lab.data.writing import StoreWriter, write_store
 from c2vl_lab.errors import ConfigError
-from c2vl_lab.viz import data_figures, data_pages, tables, theme
+from c2vl_lab.viz import data_figures, data_pages, player, tables, theme
 
 CLASSES = ["wave", "sit <b>down</b> $x_1", "hug"]
 
@@ -300,3 +300,32 @@ def test_a_set_without_gaps_says_so(tmp_path):
     store = write_store(tmp_path / "s", clips, dataset="own", layout=NTU25, classes=CLASSES)
     figure = data_figures.tracking_gaps(store, measure(store))
     assert "every frame" in figure.texts[0].get_text()
+
+
+def test_any_skeleton_can_be_looked_at(tmp_path):
+    """A hand without head, shoulders or hips; a clip of one frame; one in which nobody was ever tracked."""
+    hand = layout_from_bones("hand", {"wrist": None, "thumb": "wrist", "index": "wrist", "tip": "index"})
+    rng = np.random.default_rng(0)
+    shapes = {"still": (1, 1), "three": (30, 3), "nobody": (9, 2)}
+    clips = []
+    for subject, (name, (frames, bodies)) in enumerate(shapes.items(), 1):
+        xyz = rng.normal(0, 0.1, (frames, bodies, 4, 3)).astype(np.float32) * (name != "nobody")
+        present = np.full((frames, bodies), name != "nobody")
+        clips.append(Clip(name, xyz, present, np.arange(frames, dtype=np.int32), 0, subject=subject))
+    store = write_store(tmp_path / "s", clips, dataset="hands", layout=hand, classes=["grasp"])
+    measures = measure(store)
+    found = problems(store, measures)
+    assert list(zip(found["name"], found["problem"], strict=True)) == [
+        ("nobody", "no body in any frame"),
+        ("still", "very short"),
+        *[("three", "bone length jumps")] * 3,
+        ("xview", "protocol cannot be used"),
+    ]
+    assert data_pages.people_table(store, measures)["number"].iloc[:3].tolist() == ["1", "1", "1"]
+    split = make_split(store, "xsub")
+    with theme.style():
+        for clip in clips:
+            assert len(player.clip_player(clip, hand).frames) == len(clip.xyz)
+            player.film_strip(clip, hand).canvas.draw()
+        for figure in (data_figures.lengths_histogram(store, split), data_figures.tracking_gaps(store, measures)):
+            figure.canvas.draw()

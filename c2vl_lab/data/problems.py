@@ -31,7 +31,6 @@ AT_ORIGIN, LOST, INFERRED = 0.01, 0.05, 0.5  # share of the joints
 
 ADVICE = {
     "file cannot be used": "fetch or repair the file and read the set again; it is not in the store",
-    "protocol cannot be used": "take another protocol, or complete the set",
     "same recording trains and tests": "leave one of the two out, or say so beside every result",
     "same recording twice": "leave one of the two out",
     "class without training clips": "leave the class out, or complete the set",
@@ -49,6 +48,7 @@ ADVICE = {
     "people far apart": "a ghost body, perhaps",
     "joints lost": "their coordinates are guesses or zeros",
     "joints mostly inferred": "their coordinates are the recorder's guesses",
+    "protocol cannot be used": "take another one; that of a single camera, say, is none",
     "left out": "nothing, where the reason is as it should be",
 }
 
@@ -217,7 +217,8 @@ def _bodies(store: SkeletonStore, bodies: pd.DataFrame) -> Iterable[Row]:
     real["inside"] = real["absent"] - (real["late"] + real["early"]) / real["frames"]
     real["off"] = np.maximum(SIZES[0] - real["size"], real["size"] - SIZES[1])
     source = store.clips["source"]
-    for check in CHECKS:
+    person = store.layout.has("head", "spine_base")  # a hand has no size that we know of
+    for check in (c for c in CHECKS if person or c.kind != "implausible size"):
         for row in real[check.wrong(real)].to_dict("records"):
             clip = row["clip"]
             row["frame"] = store.frames[store.frame_starts[clip] + row["jump_frame"]]

@@ -9,7 +9,7 @@ from typing import Any
 from c2vl_lab.data.store import SkeletonStore
 
 NAMES = 3  # shown of each reason; the store's meta.json has them all
-LONG = 160  # characters of a remark
+LONG = 240  # characters of a remark
 OWN = ("read", "counts", "dropped", "faults")  # entries of the notes that are told in words of their own
 
 

@@ -173,7 +173,7 @@ def _place(points: np.ndarray) -> dict[str, np.ndarray]:
 def _scene(clip: Clip, layout: JointLayout, xyz: np.ndarray) -> dict:
     """Layout entries: equal axes that hold the whole clip, y up, the camera where one sees best."""
     low, high = (f(xyz.reshape(-1, 3), axis=0) for f in (np.nanmin, np.nanmax))
-    unit = min(1.0, float((high - low).max()))  # metres; a hand fills the scene as a person does
+    unit = min(1.0, float((high - low).max())) or 1.0  # metres; a hand fills the scene as a person does
     span = np.maximum(high - low, 0.4 * unit) + 0.2 * unit
     center = (low + high) / 2
     ratio = 1.15 * span / span.max()
