@@ -81,7 +81,7 @@ def _words(name: str) -> list[str]:
 def _without_prefix(words: list[list[str]]) -> list[list[str]]:
     """Drop first words that all names share (``bip_01``, ``joint``), where known parts of the body come out."""
     count = 0
-    while all(len(own) > count + 1 for own in words) and len({own[count] for own in words}) == 1:
+    while all(len(own) > count + 1 and own[count] == words[0][count] not in _SIDES for own in words):
         count += 1
     short = [own[count:] for own in words]
     bare = {"_".join(word for word in own if word not in _SIDES) for own in short}

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from c2vl_lab.artifacts import read_json
 from c2vl_lab.data.align import spread
 from c2vl_lab.data.clips import Clip
 from c2vl_lab.data.layouts import JointLayout, known_layout, layout_from_bones
@@ -61,8 +62,9 @@ def store_from_arrays(
             known ``subject``, ``camera``, ``setup``, ``trial`` (whole numbers), and for a split of one's own a column
             ``split:<protocol>`` of "train" and "test". Without one, odd subjects train and even ones test ("xsub"),
             or camera 1 tests ("xview").
-        layout: joints of all arrays in their order: a layout, ``{joint: parent joint}`` with None for the root, or
-            the name of a known one (coco17, h36m17, smpl22, ntu25, kinect20). Joints may be called as one likes.
+        layout: joints of all arrays in their order: a layout; ``{joint: parent joint}`` with None for the root, or
+            the path of a ``.json`` file that holds it; or the name of a known one (coco17, h36m17, smpl22, ntu25,
+            kinect20). Joints may be called as one likes.
         classes: class names in label order; a label that is a number is a place in it, from 0. None: the table's
             labels in sorted order.
         dataset: short name of the set, shown in reports.
@@ -75,10 +77,7 @@ def store_from_arrays(
             metres, or a clip without a usable frame; the sentence names row (from 0) and clip.
         StorageError: the disk is full or the folder read-only.
     """
-    if isinstance(layout, str):
-        layout = known_layout(layout)
-    elif not isinstance(layout, JointLayout):
-        layout = layout_from_bones(dataset, layout)
+    joints = _layout(layout, dataset)
     if up not in UP:
         raise ConfigError(f"{dataset}: up wants one of {', '.join(UP)}; found {up!r}.")
     if not (np.isfinite(unit) and unit > 0):
@@ -88,8 +87,20 @@ def store_from_arrays(
         raise DataError(f"{dataset}: wanted one table row an array, found {len(facts)} rows and {len(arrays)} arrays.")
     notes: dict[str, Any] = {}
     turn = np.array(UP[up], np.float32).T * np.float32(unit)
-    clips = _clips(iter(arrays), facts, layout, turn, dataset, notes)
-    return write_store(path, clips, dataset=dataset, layout=layout, classes=names, notes=notes)
+    clips = _clips(iter(arrays), facts, joints, turn, dataset, notes)
+    return write_store(path, clips, dataset=dataset, layout=joints, classes=names, notes=notes)
+
+
+def _layout(layout: JointLayout | Mapping[str, str | None] | str, dataset: str) -> JointLayout:
+    """A layout from what the caller gave."""
+    if isinstance(layout, JointLayout):
+        return layout
+    if isinstance(layout, str) and not layout.endswith(".json"):
+        return known_layout(layout)
+    bones = read_json(Path(layout)) if isinstance(layout, str) else layout
+    if not isinstance(bones, Mapping):
+        raise ConfigError(f"{layout}: wanted an object {{joint: parent joint}} with null for the root.")
+    return layout_from_bones(dataset, bones)
 
 
 def _facts(table: pd.DataFrame, classes: Sequence[str] | None, dataset: str) -> tuple[list[dict[str, Any]], list[str]]:
