@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tracemalloc
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -508,6 +509,20 @@ def test_rows_that_are_not_finite_are_named(tmp_path):
     with pytest.raises(DataError, match=r"train_data\.npy, row \d+: joint 'left_hand' .* not finite in frame 3"):
         opened("agcn", tmp_path, tmp_path)
     assert len(opened("agcn", tmp_path, tmp_path, skip_bad=True)) == len(given) - 1
+
+
+def test_numbers_of_another_byte_order_are_refused_without_a_warning(tmp_path):
+    """Read the wrong way round, some numbers are signalling NaN, which numpy warns of at every turn."""
+    given = recordings()
+    arrays = [padded(r, 40) for r in given]
+    arrays[0][2, 0].view("<u4")[:] = 0x0000A07F
+    folder = tmp_path / "ntu60" / "xsub"
+    write_npy(folder, given, "xsub", "_data_joint.npy", arrays)
+    path = folder / "train_data_joint.npy"
+    path.write_bytes(path.read_bytes().replace(b"<f4", b">f4", 1))
+    with warnings.catch_warnings(), pytest.raises(DataError, match="not finite"):
+        warnings.simplefilter("error")
+        opened("agcn", tmp_path, tmp_path)
 
 
 def test_names_and_arrays_that_do_not_belong_together(tmp_path):

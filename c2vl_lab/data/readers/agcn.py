@@ -23,7 +23,7 @@ from c2vl_lab.data.readers.imports_common import (
     settled,
 )
 from c2vl_lab.data.readers.npy_sets import PARTS, Context, find_folder, joined_names, open_npy, open_rows, row_parts
-from c2vl_lab.data.readers.sources import PartReading, Plan
+from c2vl_lab.data.readers.sources import Plan
 from c2vl_lab.errors import DataError, MissingError
 
 VERSION = 1
@@ -106,10 +106,11 @@ def _lengths(path: Path, rows: int) -> list[int]:
     return [int(min(number, npy_sets.FRAMES)) for number in numbers.tolist()]
 
 
+@np.errstate(all="ignore")  # damaged numbers are refused by the store, clip by clip
 def _centred(array: np.ndarray) -> bool:
     """Whether joint 2 of the first body is the origin in every frame of the first clips."""
     block = np.asarray(array[:LOOKED_AT, :, :, :, 0])
-    return bool(block.any()) and not np.any(np.abs(block[:, :, :, SPINE]) > 1e-5)
+    return bool(np.any(block != 0)) and not np.any(np.abs(block[:, :, :, SPINE]) > 1e-5)
 
 
 def cut(xyz: np.ndarray, length: int) -> np.ndarray:
@@ -129,7 +130,7 @@ def period(body: np.ndarray) -> int:
     Args:
         body: (T, V, 3).
     """
-    if not body[-1].any():  # padded with zeros, or not at all
+    if not np.any(body[-1] != 0):  # padded with zeros, or not at all
         return len(body)
     flat = body.reshape(len(body), -1)
     for start in np.flatnonzero((flat[1:] == flat[0]).all(axis=1)) + 1:
@@ -138,5 +139,4 @@ def period(body: np.ndarray) -> int:
     return len(body)
 
 
-read = npy_sets.read
-__all__ = ["VERSION", "Options", "PartReading", "find", "plan", "read"]
+read = npy_sets.read  # the same for both layouts

@@ -26,7 +26,7 @@ from c2vl_lab.data.readers.imports_common import (
     settled,
 )
 from c2vl_lab.data.readers.npy_sets import PARTS, Context, find_folder, joined_names, open_npy, open_rows, row_parts
-from c2vl_lab.data.readers.sources import PartReading, Plan
+from c2vl_lab.data.readers.sources import Plan
 from c2vl_lab.errors import DataError, MissingError
 
 VERSION = 1
@@ -132,5 +132,4 @@ def whole(xyz: np.ndarray, length: int) -> np.ndarray:
     return xyz
 
 
-read = npy_sets.read
-__all__ = ["VERSION", "Options", "PartReading", "find", "plan", "read"]
+read = npy_sets.read  # the same for both layouts

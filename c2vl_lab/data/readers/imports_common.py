@@ -189,6 +189,7 @@ def row_names(split: str, count: int) -> list[str]:
     return [f"{split}_{row:06d}" for row in range(count)]
 
 
+@np.errstate(all="ignore")  # what is not finite, or is not in float32, is refused by the store, with the row's name
 def clip_of(
     xyz: np.ndarray, name: str, label: int, source: str, splits: dict[str, str], reading: PartReading
 ) -> Clip | None:
@@ -216,12 +217,10 @@ def clip_of(
     if len(bodies) > 1 and np.array_equal(xyz[:, 0], xyz[:, 1]):
         bodies = np.delete(bodies, 1)
         reading.counts["second bodies left out: the file repeats the first one there"] += 1
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite then is refused by the store, by name
-        kept = np.ascontiguousarray(xyz[:, bodies], np.float32)
     numbers = named_numbers(name)
     return Clip(
         name=name,
-        xyz=kept,
+        xyz=np.ascontiguousarray(xyz[:, bodies], np.float32),
         present=np.ascontiguousarray(present[:, bodies]),
         frames=np.arange(len(xyz), dtype=np.int32),
         label=label,
