@@ -25,7 +25,8 @@ from c2vl_lab.data.readers.pickle_arrays import (
 from c2vl_lab.data.readers.plain_tree import plain_tree
 
 OPCODES = 50_000_000  # the largest published set needs 7 million
-MEMORY = 800 * 2**20  # bytes, estimated
+MEMORY = 2**30  # bytes, estimated; the largest published set needs half of it
+CONTAINER = 280  # bytes of a container, and of looking through it
 LINE = 16 * 2**20  # bytes of a text line (protocol 0 writes arrays so)
 DIGITS = 100  # characters of a whole number
 STACK, MARKS = 4_000_000, 100_000
@@ -157,7 +158,9 @@ class Machine:
             return
         data = self._take(count)
         try:
-            self._push(data.decode("utf-8", "surrogatepass") if text else data, 80 + 2 * count)
+            self._push(
+                data.decode("utf-8", "surrogatepass") if text else data, 80 + 4 * count
+            )  # a single rare character makes all take four bytes
         except UnicodeDecodeError:
             raise Refused("a text is no UTF-8; the file is damaged.") from None
 
@@ -272,11 +275,11 @@ class Machine:
             raise IndexError
         items = tuple(self._stack[-count:])
         del self._stack[-count:]
-        self._push(items, 100)
+        self._push(items, CONTAINER)
 
     def _marked(self, make: Callable[[list[Any]], Any]) -> None:
         items = self._pop_mark()
-        self._push(make(items), 120 + 16 * len(items))
+        self._push(make(items), CONTAINER + 60 * len(items))
 
     def _extend(self, items: list[Any]) -> None:
         target = self._stack[-1]
@@ -289,7 +292,7 @@ class Machine:
         target = self._stack[-1]
         if type(target) is not dict:
             raise Refused(f"the file wants to set items of a {type(target).__name__}, which is refused.")
-        self._spend(60 * len(items))
+        self._spend(120 + 60 * len(items))
         target.update(_pairs(items))
 
     def _last(self, count: int) -> list[Any]:
@@ -353,8 +356,8 @@ OPERATIONS: dict[bytes, Callable[[Machine], Any]] = {
     b"C": lambda m: m._payload(m._number("<B"), text=False),
     b"\x8e": lambda m: m._payload(m._number("<Q"), text=False),
     b"\x96": lambda m: m._payload(m._number("<Q"), text=False),
-    b"}": lambda m: m._push({}, 120),
-    b"]": lambda m: m._push([], 100),
+    b"}": lambda m: m._push({}, CONTAINER),
+    b"]": lambda m: m._push([], CONTAINER),
     b")": lambda m: m._push(()),
     b"\x85": lambda m: m._tuple(1),
     b"\x86": lambda m: m._tuple(2),
