@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from c2vl_lab.artifacts import file_sha256, fingerprint
 from c2vl_lab.config import from_dict, to_dict
-from c2vl_lab.data.clips import Clip
 from c2vl_lab.data.convert import convert
 from c2vl_lab.data.generated import VERSION as GENERATED_VERSION
 from c2vl_lab.data.generated import GeneratedConfig, generate
 from c2vl_lab.data.generated_actions import ACTIONS
-from c2vl_lab.data.layouts import NTU25, JointLayout
+from c2vl_lab.data.layouts import NTU25
+from c2vl_lab.data.own import store_from_arrays as store_from_arrays  # its first home
 from c2vl_lab.data.readers import agcn, ctrgcn, frame50, msr_action3d, ntu, nw_ucla, pku, pyskl, utd_mhad
 from c2vl_lab.data.readers.sources import NoOptions, Part, PartReading, Plan, Progress, zip_index
 from c2vl_lab.data.store import FORMAT, SkeletonStore
@@ -198,68 +195,3 @@ def sources_key(sources: list[Path]) -> str:
         else:
             digest.update(f"{path.name}\t{file_sha256(path)}\n".encode(errors="replace"))
     return digest.hexdigest()
-
-
-def store_from_arrays(
-    path: str | Path,
-    arrays: list[np.ndarray],
-    table: pd.DataFrame,
-    layout: JointLayout,
-    classes: list[str],
-    dataset: str,
-) -> SkeletonStore:
-    """A store of one's own recordings.
-
-    Args:
-        path: folder of the new store.
-        arrays: for each clip coordinates (T, V, 3) or (T, M, V, 3) in metres, y up; frames of a body that are all
-            zero count as not tracked.
-        table: one row a clip, in the order of ``arrays``: ``name`` and ``label`` (0-based index or class name), and
-            where known ``subject``, ``camera``, ``setup``, ``trial`` (whole numbers).
-        layout: joint layout of all arrays (``layouts.layout_from_bones`` makes one's own).
-        classes: class names in label order.
-        dataset: short name of the set, shown in reports.
-
-    Raises:
-        DataError: table and arrays do not fit together, an unknown label, a wrong shape, or NaN joints.
-    """
-    wanted = [column for column in ("name", "label") if column not in table.columns]
-    if wanted:
-        raise DataError(f"{dataset}: the table lacks the columns {wanted}; it has {list(table.columns)}.")
-    if len(arrays) != len(table):
-        raise DataError(f"{dataset}: wanted one table row an array, found {len(table)} rows and {len(arrays)} arrays.")
-    clips = [
-        _own_clip(array, row, classes, dataset)
-        for array, row in zip(arrays, table.to_dict(orient="records"), strict=True)
-    ]
-    return write_store(Path(path), clips, dataset=dataset, layout=layout, classes=list(classes))
-
-
-def _own_clip(array: np.ndarray, row: Mapping[Hashable, Any], classes: list[str], dataset: str) -> Clip:
-    """One array and its table row as a clip."""
-    name, label = str(row["name"]), row["label"]
-    if isinstance(label, str):
-        if label not in classes:
-            raise DataError(f"{dataset}, clip {name}: label '{label}' is none of the classes {list(classes)}.")
-        label = list(classes).index(label)
-    xyz = np.asarray(array, dtype=np.float32)
-    if xyz.ndim == 3:
-        xyz = xyz[:, None]
-    if xyz.ndim != 4:
-        raise DataError(f"{dataset}, clip {name}: wanted (T, V, 3) or (T, M, V, 3), found {np.shape(array)}.")
-    try:
-        numbers = {key: int(row.get(key, 0)) for key in ("subject", "camera", "setup", "trial")}
-        label = int(label)
-    except (ValueError, TypeError) as error:
-        raise DataError(
-            f"{dataset}, clip {name}: label, subject, camera, setup and trial must be whole numbers ({error})."
-        ) from error
-    return Clip(
-        name=name,
-        xyz=xyz,
-        present=np.any(xyz != 0, axis=(2, 3)),
-        frames=np.arange(len(xyz), dtype=np.int32),
-        label=label,
-        source=f"{dataset}/{name}",
-        **numbers,
-    )
