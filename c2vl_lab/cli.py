@@ -207,10 +207,11 @@ def _export(options: argparse.Namespace) -> int:
 
     store, output = SkeletonStore.open(options.store), Path(options.output)
     if options.layout == "ctrgcn":
-        export_ctrgcn(store, output, options.protocol)
+        done = export_ctrgcn(store, output, options.protocol, progress=_say)
     else:
-        export_pyskl(store, output, dtype="float16" if options.float16 else "float32")
-    print(f"Written: {output}")
+        done = export_pyskl(store, output, dtype="float16" if options.float16 else "float32", progress=_say)
+    print("\n".join(f"{what}: {count:,}" for what, count in done.counts.items()))
+    print(f"Written: {done.path}, {done.clips:,} clips" + (f"; their names: {done.names}" if done.names else ""))
     return 0
 
 

@@ -25,7 +25,16 @@ ARMS = {
 }
 GROUPS = {"coordinates": "Reference points", "prompts": "Reference points", "untrained": "Reference points"}
 GROUPS |= {"supervised": "Upper bound"}
-METRICS = ("linear", "knn1", "knn5", "zero_shot", "text_to_skeleton", "skeleton_to_text")
+METRICS = (
+    "linear",
+    "knn1",
+    "knn5",
+    "linear_distinct",
+    "knn1_distinct",
+    "zero_shot",
+    "text_to_skeleton",
+    "skeleton_to_text",
+)
 
 
 @dataclass(frozen=True)

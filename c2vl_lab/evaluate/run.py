@@ -17,6 +17,7 @@ from c2vl_lab import __version__
 from c2vl_lab.artifacts import atomic_path, write_json
 from c2vl_lab.concepts import effective_targets, text_features
 from c2vl_lab.config import to_dict
+from c2vl_lab.data.copies import copies_of_training
 from c2vl_lab.data.transforms import coordinates
 from c2vl_lab.embed import embed
 from c2vl_lab.evaluate.language import retrieval, zero_shot
@@ -62,6 +63,9 @@ def evaluate(experiment: Experiment, run_dir: str | Path, progress: Progress = N
     near = nearest_neighbours(features[train], labels[train], features[test])
     metrics: dict[str, Any] = {"linear": _share(probe.predicted, labels[test])}
     metrics |= {f"knn{k}": _share(predicted, labels[test]) for k, predicted in near.items()}
+    copied = np.isin(test, experiment.split.test[copies_of_training(experiment.store, experiment.split)])
+    if copied.any():
+        metrics |= _without_copies({"linear": probe.predicted, "knn1": near[1]}, labels[test], ~copied)
     if isinstance(learner, SupervisedLearner):
         metrics["own_head"] = _own_head(learner, features[test], labels[test])
     if isinstance(learner, ConceptLearner) and "language" in learner.concepts:
@@ -69,7 +73,7 @@ def evaluate(experiment: Experiment, run_dir: str | Path, progress: Progress = N
     say("  ".join(f"{name} {100 * metrics[name]:.1f}" for name in ("linear", "knn1")))
     rows = read_metrics(run_dir / "metrics.jsonl")
     result = {
-        **_about(experiment, train, test),
+        **_about(experiment, train, test, int(copied.sum())),
         **({} if encoder is None else {"encoder": _encoder(experiment.config.encoder, encoder)}),
         **({"targets": _targets(experiment, learner, features[train])} if isinstance(learner, ConceptLearner) else {}),
         "feature_dimensions": features.shape[1],
@@ -82,10 +86,21 @@ def evaluate(experiment: Experiment, run_dir: str | Path, progress: Progress = N
     return result
 
 
-def _about(experiment: Experiment, train: np.ndarray, test: np.ndarray) -> dict[str, Any]:
+def _without_copies(predicted: dict[str, np.ndarray], labels: np.ndarray, kept: np.ndarray) -> dict[str, float]:
+    """Accuracies on the test clips that are no copies of training clips."""
+    return {f"{name}_distinct": _share(found[kept], labels[kept]) for name, found in predicted.items() if kept.any()}
+
+
+def _about(experiment: Experiment, train: np.ndarray, test: np.ndarray, copied: int) -> dict[str, Any]:
     """What was measured on what, by which settings and where."""
     store, split, config = experiment.store, experiment.split, experiment.config
-    parts = {"train": len(split.train), "test": len(split.test), "probed": len(train), "tested": len(test)}
+    parts = {
+        "train": len(split.train),
+        "test": len(split.test),
+        "probed": len(train),
+        "tested": len(test),
+        "copies": copied,
+    }
     teacher: dict[str, Any] = {"stand_in_teacher": False}
     if config.uses_concepts:
         teacher = {"stand_in_teacher": experiment.teacher.stand_in, "teacher": experiment.teacher.name}
@@ -100,7 +115,7 @@ def _about(experiment: Experiment, train: np.ndarray, test: np.ndarray) -> dict[
         "device": device_name(experiment.device),
         "threads": torch.get_num_threads(),
         "versions": versions(),
-        "notes": _notes(experiment, len(test)),
+        "notes": _notes(experiment, len(test), copied),
     }
 
 
@@ -186,7 +201,7 @@ def _own_head(learner: SupervisedLearner, features: np.ndarray, labels: np.ndarr
     return _share(logits.argmax(dim=1).numpy(), labels)
 
 
-def _notes(experiment: Experiment, tested: int) -> list[str]:
+def _notes(experiment: Experiment, tested: int, copied: int) -> list[str]:
     notes = []
     if experiment.store.generated:
         notes.append("Generated clips, no recordings: figures show that the road works, not how well the method does.")
@@ -194,6 +209,11 @@ def _notes(experiment: Experiment, tested: int) -> list[str]:
         notes.append(f"The teacher {experiment.teacher.name} stands in for a vision-language model.")
     if tested < len(experiment.split.test):
         notes.append(f"Tested on the {tested} of {len(experiment.split.test)} test clips that have pictures.")
+    if copied:
+        notes.append(
+            f"{copied} of the {tested} test clips have exactly the coordinates of a training clip, as published; "
+            f"'copies left out' is measured on the others."
+        )
     return notes
 
 

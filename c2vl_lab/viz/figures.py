@@ -20,6 +20,8 @@ METRIC_TITLES = {
     "linear": "linear probe",
     "knn1": "1-NN",
     "knn5": "5-NN",
+    "linear_distinct": "linear, copies left out",
+    "knn1_distinct": "1-NN, copies left out",
     "zero_shot": "zero-shot",
     "text_to_skeleton": "text to skeleton, R@1",
     "skeleton_to_text": "skeleton to text, R@1",

@@ -1,0 +1,26 @@
+"""Test clips that are a training clip under another name: recognising them is memory, not generalisation."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from c2vl_lab.data.protocols import Split
+from c2vl_lab.data.store import SkeletonStore
+
+
+def copies_of_training(store: SkeletonStore, split: Split) -> np.ndarray:
+    """(m,) bool: test clips with exactly the coordinates of a training clip.
+
+    The published NW-UCLA archive holds 95 of them among 464 cross-view test clips: all test clips of two classes.
+    """
+    known = {_digest(store, index) for index in split.train}
+    return np.array([_digest(store, index) in known for index in split.test], bool)
+
+
+def _digest(store: SkeletonStore, index: int) -> bytes:
+    start, count = int(store.row_starts[index]), int(store.lengths[index] * store.body_counts[index])
+    digest = hashlib.blake2b(digest_size=16, person=count.to_bytes(8, "little"))
+    digest.update(np.ascontiguousarray(store.xyz[start : start + count]).data)
+    return digest.digest()
