@@ -88,6 +88,12 @@ def test_07_report(work):
     assert "Tiny" in page and "generated" in page
 
 
+def test_08_own_recordings(work):
+    cells = run(work, "08_own_recordings", work_dir=str(work))
+    assert {"application/vnd.plotly.v1+json", "image/png", "text/html"} <= kinds(cells)
+    assert len(open_dataset(str(work / "stores" / "mine"))) == 24
+
+
 def test_00_tour(work):
     cells = run(work, "00_tour", work_dir=str(work), run_dir=str(work / "runs" / "tour"), epochs=1)
     assert {"application/vnd.plotly.v1+json", "image/png", "text/html"} <= kinds(cells)

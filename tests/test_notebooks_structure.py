@@ -28,7 +28,7 @@ def is_parameters(cell: dict) -> bool:
 
 def test_all_notebooks_are_there():
     names = ["00_tour", "01_data", "02_prompts", "03_pretrain", "04_evaluate"]
-    names += ["05_concept_space", "06_benchmark", "07_report"]
+    names += ["05_concept_space", "06_benchmark", "07_report", "08_own_recordings"]
     assert [path.stem for path in NOTEBOOKS] == names
 
 
@@ -88,3 +88,9 @@ def test_the_benchmark_notebook_has_every_setting_of_a_run():
     found = {name: ast.literal_eval(p["default"]) for name, p in notebook_parameters(path).items()}
     assert found.pop("run_dir")
     assert found == {f.name: f.default for f in dataclasses.fields(RunConfig)}
+
+
+def test_the_recipe_for_own_recordings_takes_at_most_ten_lines():
+    cells = {cell["id"]: "".join(cell["source"]) for cell in code_cells(NOTEBOOKS[-1])}
+    lines = [line for line in cells["recipe"].splitlines() if line.strip()]
+    assert "store_from_arrays(" in cells["recipe"] and len(lines) <= 10

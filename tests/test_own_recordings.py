@@ -104,7 +104,8 @@ def test_classes_come_from_the_table_and_splits_from_its_columns(tmp_path):
     assert found.classes == ["9", "10"] and found.labels.tolist() == [1, 0]
     assert "mine" in protocols_of(found) and make_split(found, "mine").test.tolist() == [0]
     named = make(tmp_path, [pose(), pose()], TABLE.assign(label=[0, "sit"]), classes=["stand", "sit"])
-    assert named.labels.tolist() == [0, 1] and named.classes == ["stand", "sit"]
+    assert named.labels.tolist() == [0, 1] and named.classes == ["stand", "sit"] and not named.generated
+    assert make(tmp_path, [pose(), pose()], generated=True).generated
 
 
 def test_bones_may_come_from_a_file(tmp_path):

@@ -47,6 +47,7 @@ def store_from_arrays(
     dataset: str = "mine",
     up: str = "y",
     unit: float = 1.0,
+    generated: bool = False,
 ) -> SkeletonStore:
     """A store of one's own recordings; everything later (captions, training, evaluation, suites) works on it.
 
@@ -70,6 +71,7 @@ def store_from_arrays(
         dataset: short name of the set, shown in reports.
         up: the axis that points up in the arrays: y, -y (as in many cameras), z (as in motion capture), -z, x or -x.
         unit: metres in one unit of the arrays: 0.001 for millimetres.
+        generated: True for arrays that are no recordings; tables, figures and reports then say so.
 
     Raises:
         ConfigError: an unknown layout or axis, or bones that are no tree.
@@ -88,7 +90,7 @@ def store_from_arrays(
     notes: dict[str, Any] = {}
     turn = np.array(UP[up], np.float32).T * np.float32(unit)
     clips = _clips(iter(arrays), facts, joints, turn, dataset, notes)
-    return write_store(path, clips, dataset=dataset, layout=joints, classes=names, notes=notes)
+    return write_store(path, clips, dataset=dataset, layout=joints, classes=names, generated=generated, notes=notes)
 
 
 def _layout(layout: JointLayout | Mapping[str, str | None] | str, dataset: str) -> JointLayout:
