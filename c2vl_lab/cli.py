@@ -69,6 +69,14 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", default="", help="a preset of the suite; default: its first")
     parser.add_argument("--workers", type=int, default=0, metavar="N", help="runs at once; default: one a GPU or core")
     parser.add_argument("--only", action="append", default=[], metavar="NAME=VALUE", help="some of the runs: arm=full")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="settings",
+        help="a parameter of all runs: dataset=work/stores/mine",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--work", default="work", metavar="DIR", help="stores, caches and runs")
     parser.add_argument("--reports", default="reports", metavar="DIR", help="reports are written here")
@@ -114,12 +122,16 @@ def _bench(options: argparse.Namespace) -> int:
     if options.workers < 0:
         raise ConfigError(f"--workers wants 1 or more (0: chosen for the machine), found {options.workers}.")
     # a report is sent to others: where the data lay on this machine is nobody's business
-    hidden = options.data if os.path.isabs(options.data) else ""
-    command = shlex.join(["c2vl", *(a.replace(hidden, "DATA") if hidden else a for a in options.given)])
+    places = [options.data, *(text.partition("=")[2] for text in options.settings)]
+    given = list(options.given)
+    for place in filter(os.path.isabs, places):
+        given = [text.replace(place, "DATA") for text in given]
+    command = shlex.join(["c2vl", *given])
     bench = BenchOptions(
         data_dir=options.data,
         preset=options.preset,
         only=tuple(options.only),
+        settings=tuple(options.settings),
         workers=options.workers,
         device=options.device,
         work_dir=options.work,
