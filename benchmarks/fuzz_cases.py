@@ -71,7 +71,7 @@ def make_case(form: Format, seed: int, number: int) -> Case:
         return case
     rng = case_rng(seed, form.name, number)
     if not case.files:  # arguments in memory: they are spoiled where they are used
-        case.names.add("own")
+        case.names |= {"own", "layout"}
     elif rng.random() < 0.1:
         _damage_tree(case, rng)
     else:

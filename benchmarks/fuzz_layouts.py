@@ -145,13 +145,17 @@ def finished_store() -> Files:
 
 def own_arrays(rng: Rng | None) -> tuple[dict[str, Any], str]:
     """Arguments of ``store_from_arrays``: sound ones without ``rng``, else with one or two of them spoiled."""
-    table = pd.DataFrame({"name": ["one", "two", "three"], "label": ["wave", 1, 0], "subject": [1, 2, 3]})
+    table = pd.DataFrame(
+        {"name": ["one", "two", "three"], "label": ["wave", 1, 0], "subject": [1, 2, 3], "split:mine": "train"}
+    )
     arguments: dict[str, Any] = {
         "arrays": [_walk(300 + i).transpose(1, 0, 2, 3) for i in range(2)] + [_walk(302)[0]],
         "table": table,
         "layout": NTU25,
         "classes": ["wave", "jump"],
         "dataset": "own",
+        "up": "y",
+        "unit": 1.0,
     }
     if rng is None:
         return arguments, "undamaged"
@@ -162,11 +166,24 @@ def own_arrays(rng: Rng | None) -> tuple[dict[str, Any], str]:
 def _spoil(arguments: dict[str, Any], rng: Rng) -> str:
     """Change one argument, or one entry of it, in place."""
     value = NASTY_VALUES[int(rng.integers(len(NASTY_VALUES)))]
-    arrays, table = list(arguments["arrays"]), arguments["table"].copy()
-    choice = int(rng.integers(9))
+    arrays = arguments["arrays"] if isinstance(arguments["arrays"], list) else []  # a stream is left alone
+    table = arguments["table"].copy()
+    choice = int(rng.integers(11))
+    if choice == 9:
+        key, values = [
+            ("up", ["", "x", "-z", "Y", "up"]),
+            ("unit", [0.0, -1.0, float("nan"), float("inf"), 1e-30, 1e30, 0.001]),
+        ][int(rng.integers(2))]
+        arguments[key] = values[int(rng.integers(len(values)))]
+        return f"{key} is {arguments[key]!r}"
+    if choice == 10:
+        arguments["layout"] = _bones(rng)
+        return f"layout {str(arguments['layout'])[:60]}"
     if choice <= 2 and arrays:
         at = int(rng.integers(len(arrays)))
-        changed, what = other_array(np.asarray(arrays[at], np.float32), rng)
+        if not isinstance(arrays[at], np.ndarray) or not arrays[at].size:
+            return "nothing more"
+        changed, what = other_array(arrays[at], rng)
         arguments["arrays"] = [*arrays[:at], changed, *arrays[at + 1 :]]
         return f"array {at}: {what}"
     if choice == 3 and arrays:
@@ -174,9 +191,7 @@ def _spoil(arguments: dict[str, Any], rng: Rng) -> str:
         arguments["arrays"] = [*arrays[:at], value, *arrays[at + 1 :]]
         return f"array {at} is {str(value)[:30]!r}"
     if choice == 4:
-        arguments["arrays"] = [arrays[1:], arrays * 2, [], np.stack(arrays[:2]) if len(arrays) > 1 else []][
-            int(rng.integers(4))
-        ]
+        arguments["arrays"] = [arrays[1:], arrays * 2, [], iter(arrays)][int(rng.integers(4))]
         return "other number of arrays"
     if choice <= 6 and len(table) and len(table.columns):
         column = table.columns[int(rng.integers(len(table.columns)))]
@@ -192,3 +207,15 @@ def _spoil(arguments: dict[str, Any], rng: Rng) -> str:
         return f"table without {column}, shorter or longer"
     arguments["classes"] = [[], ["wave"], ["wave", "wave"], ["jump", "wave"], [""]][int(rng.integers(5))]
     return f"classes {arguments['classes']}"
+
+
+def _bones(rng: Rng) -> Any:
+    """A layout of one's own that is none: no root, circles, unknown parents, wrong number of joints."""
+    good: dict[Any, Any] = {
+        joint: NTU25.joints[parent] if parent != index else None
+        for index, (joint, parent) in enumerate(zip(NTU25.joints, NTU25.parents, strict=True))
+    }
+    joint = NTU25.joints[int(rng.integers(25))]
+    choices = [good, good | {joint: joint}, good | {joint: None}, good | {joint: "tail"}, {joint: None}, {}]
+    choices += [good | {"spine_base": "left_foot"}, good | {"": "x"}, "coco17", "no such layout", "nowhere.json"]
+    return choices[int(rng.integers(len(choices)))]

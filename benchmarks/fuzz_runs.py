@@ -10,7 +10,8 @@ from benchmarks.fuzz_cases import Case
 from benchmarks.fuzz_inputs import Format
 from benchmarks.fuzz_layouts import own_arrays
 from benchmarks.fuzz_text import Rng
-from c2vl_lab.data.datasets import open_dataset, store_from_arrays
+from c2vl_lab.data.datasets import open_dataset
+from c2vl_lab.data.own import store_from_arrays
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.errors import C2VLError, MissingError
 
@@ -54,7 +55,7 @@ def judge_error(case: Case, text: str, work: Path) -> tuple[str, str]:
         return "violation", f"a message of {len(text)} characters: {text[:300]}"
     if any(word in text for word in OUT_OF_MEMORY):
         return "violation", f"took what memory there was: {text[:300]}"
-    if any(work.glob("stores/*/meta.json")):
+    if any(work.glob("**/meta.json")):
         return "violation", f"refused, but a finished store was left: {text[:300]}"
     if case.number and not any(name in text for name in case.names):
         return "violation", f"does not name the file ({sorted(case.names)[:3]}): {text[:500]}"

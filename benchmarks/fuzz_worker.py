@@ -18,8 +18,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.fuzz_pickles import CANARY
 
 MEMORY = 2 * 2**30  # bytes that reading may take beyond what the loaded packages take
@@ -190,5 +188,4 @@ def _peak() -> int:
 
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
-    np.seterr(all="warn")
     serve(Path(sys.argv[1]))

@@ -17,6 +17,8 @@ import numpy as np
 
 from c2vl_lab.errors import DataError
 
+JSON_LIMIT = 256 * 2**20  # bytes; the notes of a store of 114,000 clips have less than 20 MB
+
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
@@ -91,13 +93,17 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        DataError: the file is not valid JSON; the sentence names file and line.
+        DataError: the file is not valid JSON, or absurdly large; the sentence names file and line.
     """
+    if (size := Path(path).stat().st_size) > JSON_LIMIT:
+        raise DataError(f"{path}: wanted a JSON file of at most {JSON_LIMIT} bytes, found {size}.")
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         line = getattr(error, "lineno", "?")
-        raise DataError(f"{path}, line {line}: not valid JSON ({error}).") from error
+        raise DataError(f"{path}, line {line}: not valid JSON ({str(error)[:300]}).") from error
+    except RecursionError as error:
+        raise DataError(f"{path}: not valid JSON (its values are nested without end).") from error
 
 
 def fingerprint(*parts: Any) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.errors import DataError
 
+LARGEST_NUMBER = 2**31 - 1  # of performers, cameras, ...: what the table of a store can hold
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -49,7 +51,7 @@ def check_clip(clip: Clip, layout: JointLayout, classes: int) -> None:
     """Refuse a clip that would damage a store, naming its source.
 
     Raises:
-        DataError: a label outside the classes, a wrong shape, or joints that are not finite.
+        DataError: a label outside the classes, an absurd number, a wrong shape, or joints that are not finite.
     """
     where = clip.source or clip.name
     if not clip.name.isprintable() or not "".join(clip.ids).isprintable():
@@ -58,6 +60,9 @@ def check_clip(clip: Clip, layout: JointLayout, classes: int) -> None:
         raise DataError(
             f"{where}: label {clip.label} is outside the protocol's {classes} classes (0 to {classes - 1})."
         )
+    for name in ("subject", "camera", "setup", "trial"):
+        if not -LARGEST_NUMBER <= getattr(clip, name) <= LARGEST_NUMBER:
+            raise DataError(f"{where}: wanted a {name} of at most {LARGEST_NUMBER}, found {getattr(clip, name):.3g}.")
     if clip.xyz.ndim != 4 or clip.xyz.shape[2:] != (len(layout), 3) or not clip.xyz.size:
         wanted = f"(frames, bodies, {len(layout)}, 3)"
         raise DataError(

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,10 @@ ARRAYS: dict[str, tuple[str, tuple[int | str, ...]]] = {
 }
 REQUIRED = ("xyz", "present", "frames")
 AGAIN = "Delete the folder and read the data again."
+LONGEST_HEADER = 2**16  # bytes of the first line of clips.csv
+MAGIC = b"\x93NUMPY\x01\x00"
+# what numpy's reader of headers raises for damaged ones
+NO_ARRAY = (OSError, ValueError, EOFError, SyntaxError, TypeError, KeyError, OverflowError, MemoryError, TokenError)
 
 
 class SkeletonStore:
@@ -83,13 +88,14 @@ class SkeletonStore:
             DataError: its files are of another format, damaged, or do not fit together.
         """
         path = Path(path)
-        if not (path / "meta.json").exists():
+        if not (path / "meta.json").is_file():
             raise MissingError(f"No skeleton store at {path}. Run notebook 01_data, or `c2vl data`, to make it.")
         meta = read_json(path / "meta.json")
         if not isinstance(meta, dict) or meta.get("format") != FORMAT:
             raise DataError(f"{path}/meta.json: wanted store format {FORMAT}. {AGAIN}")
         clips = _read_table(path / "clips.csv")
         try:
+            _check_labels(path, clips, meta["classes"])
             arrays = _map_arrays(path, len(meta["layout"]["joints"]), clips)
             return cls(path, meta, clips, arrays)
         except (KeyError, TypeError, AttributeError, IndexError) as error:
@@ -197,12 +203,19 @@ def _read_table(path: Path) -> pd.DataFrame:
     """The table of clips with its columns checked."""
     kinds: dict[str, Any] = dict.fromkeys((*NUMBERS, "length", "bodies"), np.int64)
     text = dict.fromkeys(("name", "source", "ids", "digest"), str)
+    if not path.is_file():
+        raise DataError(f"{path}: wanted the table of clips, found no file. {AGAIN}")
+    with open(path, "rb") as stream:
+        if len(stream.readline(LONGEST_HEADER + 1)) > LONGEST_HEADER:
+            raise DataError(
+                f"{path}, line 1: wanted the names of the columns, found over {LONGEST_HEADER} bytes. {AGAIN}"
+            )
     try:
         header = pd.read_csv(path, nrows=0)
         splits = {column: str for column in header.columns if column.startswith(SPLIT)}
         clips = pd.read_csv(path, dtype=kinds | text | splits, keep_default_na=False)
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: the table of clips cannot be read ({error}). {AGAIN}") from error
+    except (OSError, ValueError, OverflowError) as error:
+        raise DataError(f"{path}: the table of clips cannot be read ({str(error)[:300]}). {AGAIN}") from error
     lacking = [column for column in COLUMNS if column not in clips.columns]
     if lacking or not len(clips):
         raise DataError(f"{path}: wanted the columns {', '.join(COLUMNS)}, lacking {lacking or 'any row'}. {AGAIN}")
@@ -210,6 +223,16 @@ def _read_table(path: Path) -> pd.DataFrame:
         line = int(np.flatnonzero((clips["length"] < 1) | (clips["bodies"] < 1))[0]) + 2
         raise DataError(f"{path}, line {line}: wanted a length and a number of bodies of at least 1. {AGAIN}")
     return clips
+
+
+def _check_labels(path: Path, clips: pd.DataFrame, classes: list[str]) -> None:
+    """Refuse labels for which there is no class."""
+    wrong = np.flatnonzero((clips["label"] < 0) | (clips["label"] >= len(classes)))
+    if len(wrong):
+        raise DataError(
+            f"{path}/clips.csv, line {wrong[0] + 2}: label {clips['label'][wrong[0]]} is outside the {len(classes)} "
+            f"classes of meta.json. {AGAIN}"
+        )
 
 
 def _map_arrays(path: Path, joints: int, clips: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -220,10 +243,7 @@ def _map_arrays(path: Path, joints: int, clips: pd.DataFrame) -> dict[str, np.nd
         file = path / f"{name}.npy"
         if not file.exists() and name not in REQUIRED:
             continue
-        try:
-            array = np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"{file}: unreadable ({error}). {AGAIN}") from error
+        array = _map_array(file)
         wanted = (frames if name == "frames" else rows, *[joints if part == "V" else part for part in tail])
         if array.shape != wanted or array.dtype.str != dtype:
             raise DataError(
@@ -232,3 +252,21 @@ def _map_arrays(path: Path, joints: int, clips: pd.DataFrame) -> dict[str, np.nd
             )
         arrays[name] = array
     return arrays
+
+
+def _map_array(file: Path) -> np.ndarray:
+    """One array as a memory map.
+
+    Raises:
+        DataError: it is no file, or none that a store's writer made.
+    """
+    try:
+        if not file.is_file():  # a pipe would be waited for, for ever
+            raise OSError("it is no file")
+        with open(file, "rb") as stream:
+            if stream.read(len(MAGIC)) != MAGIC:  # later versions may claim a header of 4 GB
+                raise ValueError("its first bytes are not those of an array")
+        with np.errstate(over="ignore"):  # absurd shapes
+            return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
+    except NO_ARRAY as error:
+        raise DataError(f"{file}: unreadable ({str(error)[:300]}). {AGAIN}") from error
