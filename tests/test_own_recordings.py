@@ -290,3 +290,5 @@ def test_a_suite_of_one_run(store, tmp_path):
     assert [(outcome.status, outcome.error) for outcome in outcomes] == [("complete", "")] * 2
     page = plan.report.read_text()
     assert "Own recordings, mine" in page and "Upper bound" in page and str(store.path) not in page
+    manifest = (plan.report.parent / "manifest.json").read_text()
+    assert '"dataset": "mine"' in manifest and str(store.path) not in manifest

@@ -113,7 +113,10 @@ def _manifest(report_dir: Path, title: str, command: str, runs: list[Run]) -> di
                 "label": run.label,
                 "status": run.status,
                 "error": run.error,
-                "parameters": {k: v for k, v in run.parameters.items() if not is_place(k)},
+                # a report is sent to others: of one's own store its folder's name is enough
+                "parameters": {
+                    k: Path(v).name if k == "dataset" else v for k, v in run.parameters.items() if not is_place(k)
+                },
                 "results_sha256": file_sha256(run.path / "results.json") if run.results else "",
             }
             for run in runs
