@@ -10,9 +10,11 @@ import numpy as np
 
 from c2vl_lab.artifacts import fingerprint
 from c2vl_lab.errors import ConfigError, DataError, MissingError, near_miss
+from c2vl_lab.teachers.batches import batch_sizes, encode_in_batches, forward_pass
 from c2vl_lab.teachers.torchvision_guard import guard_torchvision
 
-BATCH_TEXTS, BATCH_IMAGES = 128, 32
+# name: open_clip's model and tag. The paper's space is likely ViT-L/14@336 (768 numbers); B/32 is 15 times cheaper.
+PRESETS = {"clip-paper": ("ViT-L-14-336-quickgelu", "openai"), "clip-light": ("ViT-B-32-quickgelu", "openai")}
 
 
 class ClipTeacher:
@@ -29,32 +31,39 @@ class ClipTeacher:
         self.stand_in = stand_in
         self.device = device
         self.long_texts = 0
+        self.batch_texts, self.batch_images = batch_sizes(device)
+        self.identity = f"{self.name} {weights_digest(model)} {fingerprint(str(preprocess))}"
         self._model, self._preprocess, self._tokenizer = model.eval().to(device), preprocess, tokenizer
-        self.identity = f"{self.name} {_digest(model)} {fingerprint(str(preprocess))}"
 
     def encode_texts(self, texts: list[str]) -> np.ndarray:
         """(n, D) float32, L2-normalised; sentences that pass the window are counted and reported."""
-        import torch
-
         parts = []
-        with torch.inference_mode():
-            for start in range(0, len(texts), BATCH_TEXTS):
-                tokens = self._tokens(texts[start : start + BATCH_TEXTS])
+        for start in range(0, len(texts), self.batch_texts):
+            tokens = self._tokens(texts[start : start + self.batch_texts])
+            with forward_pass(self.device):
                 parts.append(self._model.encode_text(tokens.to(self.device), normalize=True).float().cpu().numpy())
         return np.concatenate(parts)
 
     def encode_images(self, images: list[np.ndarray]) -> np.ndarray:
         """(n, D) float32, L2-normalised, after the model's own resizing, cropping and normalisation."""
-        import torch
+        return encode_in_batches(self, images)
+
+    def prepare_image(self, image: np.ndarray) -> Any:
+        """The model's own resizing, cropping and normalisation of one picture."""
         from PIL import Image
 
-        parts = []
-        with torch.inference_mode():
-            for start in range(0, len(images), BATCH_IMAGES):
-                batch = [self._preprocess(Image.fromarray(image)) for image in images[start : start + BATCH_IMAGES]]
-                pixels = torch.stack(batch).to(self.device)
-                parts.append(self._model.encode_image(pixels, normalize=True).float().cpu().numpy())
-        return np.concatenate(parts)
+        return self._preprocess(Image.fromarray(image))
+
+    def join_images(self, prepared: list[Any]) -> Any:
+        """(n, 3, H, W) float32 on the processor."""
+        import torch
+
+        return torch.stack(prepared)
+
+    def encode_joined(self, batch: Any) -> np.ndarray:
+        """(n, D) float32, L2-normalised."""
+        with forward_pass(self.device):
+            return self._model.encode_image(batch.to(self.device), normalize=True).float().cpu().numpy()
 
     def _tokens(self, texts: list[str]) -> Any:
         """Token ids; open_clip's tokenizer cuts long sentences without a word, so they are counted here."""
@@ -66,7 +75,7 @@ class ClipTeacher:
         if long:
             self.long_texts += long
             message = f"{long} of {len(texts)} sentences pass the window of {window} tokens of {self.name} and are cut."
-            warnings.warn(message, stacklevel=4)
+            warnings.warn(message, stacklevel=3)
         return tokens
 
 
@@ -157,7 +166,7 @@ def _nearest(name: str, known: list[str]) -> str:
     return f"Near: {', '.join(close)}." if close else "List them with open_clip.list_models()."
 
 
-def _digest(model: Any) -> str:
+def weights_digest(model: Any) -> str:
     """Fingerprint of all weights, whatever file or tag they came from."""
     state = model.state_dict()
     return fingerprint(*(part for name in sorted(state) for part in (name, state[name].cpu().float().numpy())))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -29,6 +29,29 @@ class Teacher(Protocol):
 
     def encode_images(self, images: list[np.ndarray]) -> np.ndarray:
         """(n, D) float32 features of ``n`` RGB pictures, uint8 (H, W, 3) each."""
+        ...
+
+
+@runtime_checkable
+class ImagePreparer(Protocol):
+    """A teacher whose pictures threads can make ready, so that its model never waits for a processor.
+
+    Attributes:
+        batch_images: pictures that the model takes at once on its device.
+    """
+
+    batch_images: int
+
+    def prepare_image(self, image: np.ndarray) -> Any:
+        """One RGB picture, uint8 (H, W, 3), as the model wants it: a tensor on the processor, or several by name."""
+        ...
+
+    def join_images(self, prepared: list[Any]) -> Any:
+        """A batch of prepared pictures, still on the processor."""
+        ...
+
+    def encode_joined(self, batch: Any) -> np.ndarray:
+        """(n, D) float32 features of a batch: the forward pass alone."""
         ...
 
 
