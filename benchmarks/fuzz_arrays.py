@@ -142,7 +142,7 @@ def other_array(array: np.ndarray, rng: Rng) -> tuple[np.ndarray, str]:
     choice = int(rng.integers(8))
     if choice <= 2:
         value: Any = [np.nan, np.inf, -np.inf, 3e38, 1e30, -1.0, 1e6, 0.0][int(rng.integers(8))]
-        changed = array.astype(np.float64)
+        changed = array.real.astype(np.float64)
         count = 1 if rng.random() < 0.5 else changed.size
         changed.reshape(-1)[rng.integers(0, changed.size, count)] = value
         with np.errstate(all="ignore"):

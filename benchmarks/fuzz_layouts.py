@@ -205,7 +205,7 @@ def _spoil(arguments: dict[str, Any], rng: Rng) -> str:
             int(rng.integers(3))
         ]
         return f"table without {column}, shorter or longer"
-    arguments["classes"] = [[], ["wave"], ["wave", "wave"], ["jump", "wave"], [""]][int(rng.integers(5))]
+    arguments["classes"] = [[], ["wave"], ["wave", "wave"], ["jump", "wave"], [""], None][int(rng.integers(6))]
     return f"classes {arguments['classes']}"
 
 

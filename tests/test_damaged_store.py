@@ -1,10 +1,11 @@
-"""A finished store that was damaged is refused with a sentence that names the file; found by the fuzzer."""
+"""Damaged stores, odd sources and odd arrays are refused with a sentence that names them; found by the fuzzer."""
 
 from __future__ import annotations
 
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from benchmarks.fuzz_layouts import finished_store
@@ -12,6 +13,7 @@ from c2vl_lab.artifacts import read_json
 from c2vl_lab.data.clips import Clip
 from c2vl_lab.data.datasets import open_dataset
 from c2vl_lab.data.layouts import NTU25
+from c2vl_lab.data.own import store_from_arrays
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.data.writing import write_store
 from c2vl_lab.errors import DataError, MissingError
@@ -114,3 +116,37 @@ def test_what_is_no_file_is_named_and_never_read(tmp_path, kind):
     }[kind]()
     with pytest.raises((DataError, MissingError), match=r"all_sqe\.npz|" + str(tmp_path)):
         open_dataset("ctrgcn", tmp_path, tmp_path / "work", dataset="ntu60", protocol="xsub")
+
+
+def own(tmp_path, arrays=None, layout=NTU25, **columns):
+    table = pd.DataFrame({"name": ["one"], "label": [0], **columns})
+    arrays = [np.random.default_rng(0).normal(size=(4, 25, 3))] if arrays is None else arrays
+    return store_from_arrays(tmp_path / "mine", arrays, table, layout, ["wave"])
+
+
+@pytest.mark.parametrize("value", [float("inf"), [1, 2], {}, "x" * 100_000])
+@pytest.mark.parametrize("column", ["subject", "split:mine"])
+def test_an_odd_cell_of_ones_own_table_is_named(tmp_path, column, value):
+    with pytest.raises(DataError, match="mine, row 0, clip one") as caught:
+        own(tmp_path, **{column: [value]})
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("array", [np.full((4, 25, 3), "x" * 10_000), np.ones((4, 25, 3)) * 1j])
+def test_ones_own_arrays_must_be_real_numbers(tmp_path, array):
+    with pytest.raises(DataError, match="mine, row 0, clip one: wanted an array of numbers") as caught:
+        own(tmp_path, [array])
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("factor", [1e30, 1e300])
+def test_absurd_coordinates_of_ones_own_are_refused_without_a_warning(tmp_path, factor):
+    array = np.random.default_rng(0).normal(size=(4, 25, 3)) * factor
+    with pytest.raises(DataError, match="mine, row 0, clip one"):
+        own(tmp_path, [array])
+
+
+def test_an_absent_layout_file_is_named(tmp_path):
+    with pytest.raises(MissingError, match=r"nowhere\.json"):
+        own(tmp_path, layout=str(tmp_path / "nowhere.json"))

@@ -22,10 +22,11 @@ from c2vl_lab.data.clips import Clip
 from c2vl_lab.data.layouts import JointLayout, known_layout, layout_from_bones
 from c2vl_lab.data.store import SPLIT, SkeletonStore
 from c2vl_lab.data.writing import write_store
-from c2vl_lab.errors import ConfigError, DataError
+from c2vl_lab.errors import ConfigError, DataError, MissingError
 
 NUMBERS = ("subject", "camera", "setup", "trial")
 LARGEST = 20.0  # metres of root mean square distance from a body's middle; a person has about 0.5, a hand 0.05
+SHOWN = 300  # characters of a value in a message
 # Rotations (never mirror images) that bring the named axis up: new x, y, z out of the old ones.
 UP = {
     "y": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
@@ -75,6 +76,7 @@ def store_from_arrays(
 
     Raises:
         ConfigError: an unknown layout or axis, or bones that are no tree.
+        MissingError: there is no such layout file.
         DataError: table and arrays do not fit together, an unknown label, a wrong shape, coordinates that are no
             metres, or a clip without a usable frame; the sentence names row (from 0) and clip.
         StorageError: the disk is full or the folder read-only.
@@ -99,6 +101,8 @@ def _layout(layout: JointLayout | Mapping[str, str | None] | str, dataset: str) 
         return layout
     if isinstance(layout, str) and not layout.endswith(".json"):
         return known_layout(layout)
+    if isinstance(layout, str) and not Path(layout).is_file():
+        raise MissingError(f"{dataset}: there is no file {layout} with the layout's {{joint: parent joint}}.")
     bones = read_json(Path(layout)) if isinstance(layout, str) else layout
     if not isinstance(bones, Mapping):
         raise ConfigError(f"{layout}: wanted an object {{joint: parent joint}} with null for the root.")
@@ -116,12 +120,12 @@ def _facts(table: pd.DataFrame, classes: Sequence[str] | None, dataset: str) -> 
     facts: list[dict[str, Any]] = []
     for number, row in enumerate(table.to_dict(orient="records")):
         name = str(row["name"])
-        where = f"{dataset}, row {number}, clip {name}"
+        where = f"{dataset}, row {number}, clip {_brief(name)}"
         try:
             numbers = {key: _whole(row.get(key, 0)) for key in NUMBERS}
             label = _label(labels[number], names, classes is not None, where)
-        except (ValueError, TypeError) as error:
-            raise DataError(f"{where}: label, {', '.join(NUMBERS)} must be whole numbers ({error}).") from error
+        except (ValueError, TypeError, OverflowError) as error:
+            raise DataError(f"{where}: label, {', '.join(NUMBERS)} must be whole numbers ({_brief(error)}).") from error
         splits = {protocols[column]: _part(row[column], column, where) for column in protocols}
         splits = {protocol: part for protocol, part in splits.items() if part}
         facts.append({"name": name, "label": label, "source": where, "splits": splits, **numbers})
@@ -130,6 +134,9 @@ def _facts(table: pd.DataFrame, classes: Sequence[str] | None, dataset: str) -> 
 
 def _sorted_labels(labels: list[Any], dataset: str) -> list[Any]:
     """The labels that occur, in order: numbers as numbers, words as words."""
+    odd = [number for number, label in enumerate(labels) if not pd.api.types.is_scalar(label)]
+    if odd:
+        raise DataError(f"{dataset}, row {odd[0]}: wanted a class name or a number, found {_brief(labels[odd[0]])}.")
     absent = [number for number, label in enumerate(labels) if pd.isna(label)]
     if absent:
         raise DataError(f"{dataset}, row {absent[0]}: the label is empty ({len(absent)} such rows).")
@@ -142,7 +149,7 @@ def _label(label: Any, names: list[str], by_place: bool, where: str) -> int:
     if by_place and not isinstance(label, str):
         return _whole(label)
     if str(label) not in names:
-        raise DataError(f"{where}: label '{label}' is none of the classes {names}.")
+        raise DataError(f"{where}: label '{_brief(label)}' is none of the classes {_brief(names)}.")
     return names.index(str(label))
 
 
@@ -155,11 +162,17 @@ def _whole(value: Any) -> int:
 
 def _part(value: Any, column: str, where: str) -> str:
     """ "train", "test", or "" for neither."""
-    if pd.isna(value) or value == "":
+    if pd.api.types.is_scalar(value) and (pd.isna(value) or value == ""):
         return ""
-    if value not in ("train", "test"):
-        raise DataError(f"{where}: {column} wants 'train', 'test' or nothing, found {value!r}.")
-    return str(value)
+    if not isinstance(value, str) or value not in ("train", "test"):
+        raise DataError(f"{where}: {column} wants 'train', 'test' or nothing, found {_brief(repr(value))}.")
+    return value
+
+
+def _brief(value: Any) -> str:
+    """The start of a text for a message."""
+    text = str(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _clips(
@@ -178,7 +191,7 @@ def _clips(
         except StopIteration:
             raise DataError(f"{dataset}: the table has {len(facts)} rows, the arrays end after {number}.") from None
         except (OSError, ValueError, EOFError) as error:  # a generator that loads files
-            raise DataError(f"{fact['source']}: its array cannot be loaded ({error}).") from error
+            raise DataError(f"{fact['source']}: its array cannot be loaded ({_brief(error)}).") from error
         xyz, present, broken = _coordinates(array, layout, turn, fact["source"])
         if broken:
             frames, clips = frames + broken, clips + 1
@@ -191,9 +204,13 @@ def _clips(
 def _coordinates(array: Any, layout: JointLayout, turn: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray, int]:
     """(T, M, V, 3) metres with y up, (T, M) tracked, and in how many frames of a body some joints are not finite."""
     try:
-        xyz = np.asarray(array, dtype=np.float32)
+        xyz = np.asarray(array)
+        if xyz.dtype.kind == "c":
+            raise ValueError("found complex ones")
+        with np.errstate(over="ignore"):  # what is beyond float32 is infinite, and that is looked for below
+            xyz = xyz.astype(np.float32)
     except (ValueError, TypeError) as error:
-        raise DataError(f"{where}: wanted an array of numbers ({error}).") from error
+        raise DataError(f"{where}: wanted an array of numbers ({_brief(error)}).") from error
     wanted = f"(frames, {len(layout)}, 3) or (frames, bodies, {len(layout)}, 3) for layout {layout.name}"
     if xyz.ndim in (3, 4) and xyz.shape[-1] == 2:
         raise DataError(f"{where}: wanted {wanted}, found {xyz.shape}. {NOT_2D}")
@@ -208,9 +225,10 @@ def _coordinates(array: Any, layout: JointLayout, turn: np.ndarray, where: str) 
     seen = xyz[present]
     if np.ptp(seen[..., 2]) == 0 and np.ptp(seen[..., :2]) > 0:
         raise DataError(f"{where}: the third coordinate is {seen[0, 0, 2]:g} everywhere. {NOT_2D}")
-    xyz = np.where(present[..., None, None], xyz, np.float32(0)) @ turn
-    size = float(np.median(spread(xyz[present])))
-    if size > LARGEST:
+    with np.errstate(over="ignore", invalid="ignore"):  # absurdly large numbers: the size is infinite then
+        xyz = np.where(present[..., None, None], xyz, np.float32(0)) @ turn
+        size = float(np.median(spread(xyz[present])))
+    if not size <= LARGEST:
         raise DataError(
             f"{where}: the joints lie {size:.0f} metres from their middle, so the coordinates are no metres. Pass "
             f"unit=0.001 for millimetres, unit=0.01 for centimetres. {NOT_2D}"
