@@ -136,6 +136,20 @@ def test_a_store_is_prepared_as_its_clips_are_one_by_one(tmp_path, layout: Joint
         assert not one[:, people:].any()
 
 
+def test_a_body_seen_from_its_side_is_turned_by_the_same_angle(tmp_path):
+    """Shoulders and hips a centimetre apart, three metres away: the line between them has few digits."""
+    clips = []
+    for clip in recordings(NTU25, 20):
+        xyz = clip.xyz.copy()
+        for part in ("shoulder", "hip"):
+            left, right = NTU25.index(f"left_{part}"), NTU25.index(f"right_{part}")
+            xyz[:, :, right] = np.where(clip.present[:, :, None], xyz[:, :, left] + np.float32([0.004, 0.1, 0.003]), 0)
+        clips.append(Clip(clip.name, xyz, clip.present, clip.frames, 0))
+    found = prepare(store_of(tmp_path / "s", clips, NTU25), PrepareConfig())
+    for one, clip in zip(found, clips, strict=True):
+        np.testing.assert_allclose(one[:, : clip.xyz.shape[1]], prepare_clip(clip, NTU25, PrepareConfig()), atol=1e-5)
+
+
 def test_very_long_clips_make_smaller_blocks(tmp_path, monkeypatch):
     monkeypatch.setattr(align, "PADDED", 300)
     clips = recordings(KINECT20, 30)

@@ -192,18 +192,18 @@ def _affine(
     start = _blend(flat, lead.between(inside, inside, inside), space)[0].reshape(count, LINE_FRAMES, -1, 3)
 
     def mean(frames: int) -> np.ndarray:
-        """Mean pose (L, V, 3) of the first frames, of as many as there are."""
+        """Mean pose (L, V, 3) of the first frames, of as many as there are; float64, since lines may be short."""
         used = np.minimum(frames, lead.length)[:, None]
-        return np.einsum("lf,lfvc->lvc", ((time < used) / used).astype(np.float32), start)
+        return np.einsum("lf,lfvc->lvc", (time < used) / used, start)
 
     origin = np.zeros((count, 3), np.float32)
     if config.origin == "clip":
-        origin = mean(HIP_FRAMES)[:, list(layout.origin)].mean(axis=1)
+        origin = mean(HIP_FRAMES)[:, list(layout.origin)].mean(axis=1).astype(np.float32)
     matrix = np.broadcast_to(np.eye(3, dtype=np.float32), (count, 3, 3))
     if config.align == "clip":
         matrix = to_x(np.einsum("v,lvc->lc", layout.across(), mean(LINE_FRAMES)))
     if config.scale:
-        matrix = matrix / np.maximum(_sizes(flat, lead, layout, space), 1e-3)[:, None, None]
+        matrix = matrix / np.maximum(_sizes(flat, lead, layout, space), np.float32(1e-3))[:, None, None]
     return origin, matrix
 
 

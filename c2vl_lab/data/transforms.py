@@ -14,7 +14,7 @@ import numpy as np
 
 from c2vl_lab.artifacts import atomic_path, fingerprint, only_writer
 from c2vl_lab.config import to_dict
-from c2vl_lab.data.align import BLOCK, PrepareConfig, Workspace, blocks, per_frame, prepare_block, spread, to_x
+from c2vl_lab.data.align import PrepareConfig, Workspace, blocks, per_frame, prepare_block, spread, to_x
 from c2vl_lab.data.clips import Clip
 from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.data.store import SkeletonStore
@@ -68,7 +68,7 @@ def view_rotation(body: np.ndarray, layout: JointLayout, frames: int = 5) -> np.
     ``body``: (T, V, 3). Afterwards the person's right side lies towards +x, as it does in a Kinect's own frame for
     somebody who faces the camera. The identity for a layout without shoulders and hips.
     """
-    return to_x(layout.across() @ body[:frames].mean(axis=0)).T
+    return to_x(layout.across() @ body[:frames].mean(axis=0, dtype=np.float64)).T
 
 
 def body_sizes(body: np.ndarray, layout: JointLayout) -> np.ndarray:
@@ -149,11 +149,13 @@ def _write(
     path: Path, shape: tuple[int, ...], store: SkeletonStore, config: PrepareConfig, say: Callable[[str], None]
 ) -> None:
     """Write all clips to a file of numpy's format, one block in memory at a time."""
+    parts = list(blocks(store.lengths, store.body_counts))
+    block = np.empty((max(part.stop - part.start for part in parts), *shape[1:]), np.float32)
     with atomic_path(path) as temporary, open(temporary, "wb") as stream:
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_2_0(stream, header)
-        done, space, block = 0, Workspace(), np.empty((min(BLOCK, shape[0]), *shape[1:]), np.float32)
-        for part in blocks(store.lengths, store.body_counts):
+        done, space = 0, Workspace()
+        for part in parts:
             out = block[: part.stop - part.start]
             _fill(store, config, part, out, space)
             stream.write(out.data)
