@@ -66,8 +66,9 @@ def _ntu_zip() -> bytes:
 
 
 def ntu_zip() -> Files:
-    """NTU RGB+D's files in the published archive."""
-    return {"nturgbd_skeletons_s001_to_s017.zip": _ntu_zip()}
+    """NTU RGB+D's files in the published archive, and a list of samples to leave out."""
+    listed = b"The following files have no usable skeletons:\nS001C002P005R002A008\nS001C003P001R001A052\n"
+    return {"nturgbd_skeletons_s001_to_s017.zip": _ntu_zip(), "missing.txt": listed}
 
 
 @cache

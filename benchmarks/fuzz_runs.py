@@ -16,6 +16,7 @@ from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.errors import C2VLError, MissingError
 
 LONGEST_MESSAGE = 6000  # characters; an error repeats no million characters of a damaged file
+SKIPPING = 0.15  # share of cases that are opened with ``skip_bad=True``
 OUT_OF_MEMORY = ("MemoryError", "Unable to allocate", "annot allocate memory")
 
 
@@ -46,7 +47,9 @@ def _open(form: Format, case: Case, folder: Path, rng: Rng | None) -> SkeletonSt
         arguments, what = own_arrays(rng)
         case.what.append(what)
         return store_from_arrays(work / "own", **arguments)
-    return open_dataset(form.dataset, data, work, workers=1, **form.options)
+    skip_bad = bool(rng is not None and rng.random() < SKIPPING)
+    case.what += ["bad files are skipped"] * skip_bad
+    return open_dataset(form.dataset, data, work, workers=1, skip_bad=skip_bad, **form.options)
 
 
 def judge_error(case: Case, text: str, work: Path) -> tuple[str, str]:

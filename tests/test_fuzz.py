@@ -16,7 +16,7 @@ from benchmarks.fuzz_inputs import FORMATS
 from benchmarks.fuzz_runs import judge_error, judge_store
 from c2vl_lab.data.datasets import DATASETS
 
-CASES = 15  # of each format
+CASES = 40  # of each format
 ROOT = Path(__file__).parent.parent
 
 
@@ -88,7 +88,7 @@ fuzz_worker.serve(Path(sys.argv[1]))
 """
     folder = tmp_path / "run"
     folder.mkdir()
-    requests = "".join(f'{{"format": "{form}", "seed": 0, "number": {n}}}\n' for n in range(1, 60))
+    requests = "".join(f'{{"format": "{form}", "seed": 0, "number": {n}}}\n' for n in range(1, 30))
     command = [sys.executable, "-c", textwrap.dedent(script), str(folder)]
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(

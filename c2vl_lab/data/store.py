@@ -15,6 +15,7 @@ pays for one person; all clips lie one after another::
 
 from __future__ import annotations
 
+import warnings
 from functools import cached_property
 from pathlib import Path
 from tokenize import TokenError
@@ -266,7 +267,8 @@ def _map_array(file: Path) -> np.ndarray:
         with open(file, "rb") as stream:
             if stream.read(len(MAGIC)) != MAGIC:  # later versions may claim a header of 4 GB
                 raise ValueError("its first bytes are not those of an array")
-        with np.errstate(over="ignore"):  # absurd shapes
+        with np.errstate(over="ignore"), warnings.catch_warnings():  # absurd shapes, odd escapes in a damaged header
+            warnings.simplefilter("ignore")
             return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
     except NO_ARRAY as error:
         raise DataError(f"{file}: unreadable ({str(error)[:300]}). {AGAIN}") from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import tokenize
+import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +118,9 @@ def npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
     if read is None:
         raise ValueError(f"its version is {version}")
-    return read(stream, max_header_size=HEADER_LIMIT)  # type: ignore[no-untyped-call]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a damaged header is read as Python's text, which warns of odd escapes
+        return read(stream, max_header_size=HEADER_LIMIT)  # type: ignore[no-untyped-call]
 
 
 class _Cursor:
