@@ -108,7 +108,7 @@ def open_dataset(
             raise ConfigError(f"{name}: a finished store takes no options, found {sorted(options)}.")
         return SkeletonStore.open(Path(name).expanduser())
     dataset = find_dataset(name)
-    settings = from_dict(dataset.options, options, where=name)
+    settings: Any = from_dict(dataset.options, options, where=name)
     try:
         sources = dataset.find(data_dir, settings)
         key = fingerprint(FORMAT, dataset.version, sources_key(sources), to_dict(settings))

@@ -156,8 +156,8 @@ class StoreWriter:
             self.close()
             table = self._folder / "clips.csv"
             _table(self._rows).to_csv(table, index=False, lineterminator="\n")
-            with open(table, "rb") as stream:
-                os.fsync(stream.fileno())
+            with open(table, "rb") as written:
+                os.fsync(written.fileno())
             write_json(self._folder / "meta.json", meta)
             self._put_in_place()
         return SkeletonStore.open(self.path)
