@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from c2vl_lab.errors import ConfigError, DataError
+from c2vl_lab.teachers.feature_files import Features
 from c2vl_lab.teachers.features import image_features, text_features
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
 
 POOLINGS = ("mean", "ordered")
 CENTRINGS = ("places", "clip", "none")
+BLOCK = 2048  # clips whose features are in memory at a time
 PCA_ROWS = 4096  # rows that the PCA looks at, spread evenly: exact, and bounded in memory on large sets
 
 
@@ -72,11 +75,12 @@ class ConceptSpace:
         self._mean: np.ndarray | float = 0.0  # (D',) the training split's mean
 
     @classmethod
-    def fit(cls, features: np.ndarray, train: np.ndarray, config: ConceptConfig | None = None) -> ConceptSpace:
+    def fit(cls, features: Features, train: np.ndarray, config: ConceptConfig | None = None) -> ConceptSpace:
         """Fit on the training rows; rows with NaN (clips without pictures) are left out.
 
         Args:
-            features: (N, K, D) teacher features of all clips; rows outside ``train`` are not looked at.
+            features: (N, K, D) teacher features; rows outside ``train`` are not looked at. Features on the disk are
+                read block by block.
             train: indices of the training split's clips.
             config: the settings.
 
@@ -85,19 +89,21 @@ class ConceptSpace:
         """
         config = config or ConceptConfig()
         space = cls(config, features.shape[1], features.shape[2])
-        rows = features[np.asarray(train)]
-        rows = rows[np.isfinite(rows).all(axis=(1, 2))]
+        rows = np.asarray(train)
+        finite = [np.isfinite(block).all(axis=(1, 2)) for block in _read(features, rows)]
+        rows = rows[np.concatenate([np.zeros(0, bool), *finite])]
         if len(rows) < 2:
             raise DataError(f"A concept space wants at least 2 training clips with features, found {len(rows)}.")
         if config.center == "places":
-            space._places = _unit(rows).mean(axis=0)
+            space._places = sum(_unit(block).sum(axis=0) for block in _read(features, rows)) / len(rows)
         if config.pooling == "ordered":
-            space._fit_axes(_flat(space._each(rows)))
+            space._fit_axes(features, rows)
         if config.center != "none":
-            space._mean = _unit(space._pool(space._each(rows))).mean(axis=0)
+            pooled = (_unit(space._pool(space._each(block))) for block in _read(features, rows))
+            space._mean = sum(block.sum(axis=0) for block in pooled) / len(rows)
         return space
 
-    def transform(self, features: np.ndarray, ordered: bool = True) -> np.ndarray:
+    def transform(self, features: Features, ordered: bool = True) -> np.ndarray:
         """Concepts of clips or of class names.
 
         Args:
@@ -115,7 +121,13 @@ class ConceptSpace:
         if features.shape[2] != self.dimensions:
             raise DataError(f"Wanted features of {self.dimensions} dimensions, found {features.shape[2]}.")
         apart = not ordered or features.shape[1] != self.prompts
-        each = self._alike(features) if apart else self._each(features)
+        if apart:
+            return self._finished(self._alike(features[:]))
+        blocks = [self._finished(self._each(block)) for block in _read(features, np.arange(len(features)))]
+        return np.concatenate(blocks) if blocks else self._finished(self._each(features[:]))
+
+    def _finished(self, each: np.ndarray) -> np.ndarray:
+        """(N, K, D) -> (N, D') float32: pooled, centred, of unit length."""
         return _unit(_unit(self._pool(each)) - self._mean).astype(np.float32)
 
     def _each(self, features: np.ndarray) -> np.ndarray:
@@ -136,10 +148,11 @@ class ConceptSpace:
             return each.mean(axis=1)
         return (_flat(each) - self._offset) @ self._axes
 
-    def _fit_axes(self, rows: np.ndarray) -> None:
-        """Principal axes of (n, K * D) rows; through the smaller of the two Gram matrices, signs fixed."""
-        if len(rows) > PCA_ROWS:
-            rows = rows[np.linspace(0, len(rows) - 1, PCA_ROWS).round().astype(int)]
+    def _fit_axes(self, features: Features, clips: np.ndarray) -> None:
+        """Principal axes of the clips' (n, K * D) rows; through the smaller of the two Gram matrices, signs fixed."""
+        if len(clips) > PCA_ROWS:
+            clips = clips[np.linspace(0, len(clips) - 1, PCA_ROWS).round().astype(int)]
+        rows = _flat(self._each(features[clips]))
         # without centring the axes keep the mean's direction, so that cosines stay what they were
         self._offset = rows.mean(axis=0) if self.config.center != "none" else np.zeros(rows.shape[1])
         rows = rows - self._offset
@@ -236,6 +249,12 @@ def _effective(batches: list[np.ndarray], tau: float) -> float:
         log_share = logits - np.log(total)
         values.append(np.exp(-(np.exp(log_share) * log_share).sum(axis=1)).mean())
     return float(np.mean(values))
+
+
+def _read(features: Features, rows: np.ndarray) -> Iterator[np.ndarray]:
+    """The rows' features, block by block."""
+    for start in range(0, len(rows), BLOCK):
+        yield features[rows[start : start + BLOCK]]
 
 
 def _unit(array: np.ndarray) -> np.ndarray:

@@ -35,7 +35,9 @@ from c2vl_lab.prompts.pictures import open_pictures
 from c2vl_lab.prompts.store import load_prompts, prompts_for, save_prompts
 from c2vl_lab.run_config import ARMS, TRAINED, RunConfig
 from c2vl_lab.teachers import Teacher, load_teacher
+from c2vl_lab.teachers.feature_files import FeatureRows
 from c2vl_lab.teachers.files import FileTeacher
+from c2vl_lab.teachers.protocol import PictureSource
 
 Progress = Callable[[str], None] | None
 
@@ -58,7 +60,9 @@ class Experiment:
     clips: np.ndarray
     device: str
     progress: Progress = None
-    _raw: dict[str, np.ndarray] = field(default_factory=dict)
+    _training: dict[str, FeatureRows] = field(default_factory=dict)
+    _raw: dict[str, FeatureRows] = field(default_factory=dict)
+    _pictures: PictureSource | None = None
     _spaces: dict[str, ConceptSpace] = field(default_factory=dict)
     _teacher: Teacher | None = None
 
@@ -84,27 +88,37 @@ class Experiment:
             save_prompts(path, caption_store(self.store, self.progress))
         return load_prompts(path)
 
-    def features(self, modality: str) -> np.ndarray:
+    def training_features(self, modality: str) -> FeatureRows:
+        """(n, K, D) teacher features of the training clips, in their order; no other clip's are read or made."""
+        if modality not in self._training:
+            self._training[modality] = self._make_features(modality, [self.store.names[i] for i in self.split.train])
+        return self._training[modality]
+
+    def features(self, modality: str) -> FeatureRows:
         """(N, K, D) teacher features of all clips; NaN rows for clips without pictures."""
         if modality not in self._raw:
-            if modality == "language":
-                texts = prompts_for(self.prompts(), self.store.names, self.config.captions)
-                self._raw[modality] = text_features(texts, self.teacher, self.cache, self.progress)
-            elif isinstance(self.teacher, FileTeacher):
-                self._raw[modality] = self.teacher.clip_features(self.store.names)
-            else:
-                source = open_pictures(self.config.pictures, self.store, self.config.data_dir)
-                count = self.config.pictures_per_clip
-                self._raw[modality] = image_features(
-                    source, self.store.names, count, self.teacher, self.cache, self.progress
-                )
+            self.training_features(modality)  # first and alone, so that they do not depend on other clips
+            self._raw[modality] = self._make_features(modality, self.store.names)
         return self._raw[modality]
+
+    def _make_features(self, modality: str, names: list[str]) -> FeatureRows:
+        """Teacher features of the named clips; what the cache holds is read."""
+        if modality == "language":
+            texts = prompts_for(self.prompts(), names, self.config.captions)
+            return text_features(texts, self.teacher, self.cache, self.progress)
+        if isinstance(self.teacher, FileTeacher):
+            return self.teacher.clip_features(names)
+        if self._pictures is None:
+            self._pictures = open_pictures(self.config.pictures, self.store, self.config.data_dir)
+        count = self.config.pictures_per_clip
+        return image_features(self._pictures, names, count, self.teacher, self.cache, self.progress)
 
     def space(self, modality: str) -> ConceptSpace:
         """Pooling and centring of a modality, fitted on the training part."""
         if modality not in self._spaces:
             config = ConceptConfig(self.config.pooling, self.config.components, self.config.center)
-            self._spaces[modality] = ConceptSpace.fit(self.features(modality), self.split.train, config)
+            features = self.training_features(modality)
+            self._spaces[modality] = ConceptSpace.fit(features, np.arange(len(features)), config)
         return self._spaces[modality]
 
     def concepts(self, modality: str) -> np.ndarray:
@@ -122,7 +136,7 @@ class Experiment:
         taus: dict[str, float] = {}
         if self.config.uses_concepts:
             for modality in self.config.modality_names:
-                rows = self.concepts(modality)[train]
+                rows = self.space(modality).transform(self.training_features(modality))
                 absent = [self.store.names[i] for i in train[~np.isfinite(rows).all(axis=1)]]
                 if absent:
                     raise MissingError(
@@ -147,12 +161,12 @@ class Experiment:
         )
 
     def _training_key(self, modalities: Iterable[str]) -> str:
-        """Fingerprint of recordings, normalisation, training names, raw teacher features and their pooling."""
+        """Fingerprint of recordings, normalisation, training names, texts, pictures, teacher and their pooling."""
         train = self.split.train
         normal = to_dict(self.config.prepare_config())
         parts = [self.store.fingerprint, PREPARED, normal, [self.store.names[i] for i in train]]
         pooling = [self.config.pooling, self.config.components, self.config.center]
-        return fingerprint(*parts, pooling, *[self.features(m)[train] for m in sorted(modalities)])
+        return fingerprint(*parts, pooling, *[self.training_features(m).key for m in sorted(modalities)])
 
     def _tell_targets(self, modality: str, rows: np.ndarray, tau: float, batch: int) -> None:
         """Log the effective number of targets, with a warning where they carry nothing."""

@@ -189,6 +189,16 @@ def test_large_sets_fit_on_evenly_spread_rows(monkeypatch):
     assert not np.array_equal(ConceptSpace.fit(poisoned, TRAIN, config)._axes, space._axes)
 
 
+@pytest.mark.parametrize("pooling", ["mean", "ordered"])
+def test_blocks_of_clips_give_the_space_of_the_whole(monkeypatch, pooling):
+    features = cone()
+    features[[0, 7, 10], 1] = np.nan
+    config = ConceptConfig(pooling=pooling, components=8)
+    whole = ConceptSpace.fit(features, TRAIN, config).transform(features)
+    monkeypatch.setattr("c2vl_lab.concepts.BLOCK", 7)
+    np.testing.assert_allclose(ConceptSpace.fit(features, TRAIN, config).transform(features), whole, atol=1e-6)
+
+
 def test_class_prompts_of_another_count_stand_at_every_position():
     features = cone()
     space = ConceptSpace.fit(features, TRAIN, ConceptConfig(center="clip"))

@@ -18,6 +18,7 @@ from c2vl_lab.evaluate.run import class_points, evaluate, joint_space
 from c2vl_lab.experiment import load_learner, open_experiment, pretrain
 from c2vl_lab.pretrain import FitConfig
 from c2vl_lab.run_config import ARMS, RunConfig
+from c2vl_lab.teachers.offline import OfflineTeacher
 
 CLIPS, CLASSES = 40, 2
 
@@ -138,6 +139,23 @@ def test_nothing_of_the_test_part_reaches_training(base, tmp_path, arm):
     poisoned, _ = trained(replace(make(tmp_path, arrays, table, poison), arm=arm), tmp_path / "poisoned")
     assert clean.keys() == poisoned.keys()
     assert all((clean[name] == poisoned[name]).all() for name in clean)
+
+
+def test_the_training_set_never_touches_what_is_said_or_seen_of_test_clips(base, tmp_path, monkeypatch):
+    """Sentences of test clips are not even handed to the teacher, and may be absent altogether."""
+    table = table_of()
+    test = set(table.name[table.subject % 2 == 0])
+    texts = {n: ["POISON"] * 2 if n in test else [f"This is {n}.", "It moves."] for n in table.name}
+    config = make(tmp_path, prompts=texts)
+    heard = []
+    encode = OfflineTeacher.encode_texts
+    monkeypatch.setattr(OfflineTeacher, "encode_texts", lambda self, t: heard.extend(t) or encode(self, t))
+    training = open_experiment(config).training_set()
+    assert heard and "POISON" not in heard and not test & set(training.names)
+    (tmp_path / "prompts.json").write_text(json.dumps({n: t for n, t in texts.items() if n not in test}))
+    without = open_experiment(config).training_set()
+    np.testing.assert_array_equal(without.concepts["language"], training.concepts["language"])
+    assert without.key == training.key
 
 
 def test_self_supervised_arms_never_see_labels(base, tmp_path):

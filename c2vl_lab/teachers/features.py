@@ -1,4 +1,4 @@
-"""Teacher features of every clip's sentences and pictures: computed once, cached by content."""
+"""Teacher features of every clip's sentences and pictures: computed once, cached by content, never whole in memory."""
 
 from __future__ import annotations
 
@@ -7,34 +7,40 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from c2vl_lab.artifacts import cached_array, fingerprint
+from c2vl_lab.artifacts import fingerprint
 from c2vl_lab.errors import DataError
-from c2vl_lab.teachers.protocol import PictureSource, Teacher
+from c2vl_lab.teachers.feature_files import FeatureRows, banked_features
+from c2vl_lab.teachers.protocol import ImagePreparer, PictureSource, Teacher
 
 Progress = Callable[[str], None] | None
 SECONDS_BETWEEN_REPORTS = 3.0
+THREADS = 16  # that decode, at most
+BATCH = 128  # of a teacher that does not say its own
 
 
 def text_features(
     prompts_per_clip: list[list[str]], teacher: Teacher, cache_dir: str | Path, progress: Progress = None
-) -> np.ndarray:
+) -> FeatureRows:
     """Teacher features of every clip's sentences; each distinct sentence is encoded once, then cached.
 
     Args:
         prompts_per_clip: K sentences for each of N clips.
         teacher: encodes the sentences.
-        cache_dir: folder of the cache; the key is the sentences and the teacher's identity.
-        progress: told "128/5049 sentences" every few seconds.
+        cache_dir: folder of the cache; one folder a teacher, where only sentences that are new to it are encoded.
+        progress: told "128/5049 sentences, 210/s, 23 s left" every few seconds.
 
     Returns:
-        (N, K, D) float32.
+        (N, K, D) float32, memory-mapped.
 
     Raises:
         DataError: no sentence at all, or clips with different numbers of sentences.
+        StorageError: the disk is full; the next call goes on from there.
     """
     counts = sorted({len(prompts) for prompts in prompts_per_clip})
     if len(counts) != 1 or counts[0] == 0:
@@ -43,18 +49,18 @@ def text_features(
         )
     # sorted by length, so that the sentences of one batch need little padding
     distinct = sorted({text for prompts in prompts_per_clip for text in prompts}, key=lambda text: (len(text), text))
+    size = getattr(teacher, "batch_texts", BATCH)
 
-    def make() -> np.ndarray:
-        tell = _reporter(progress, len(distinct), "sentences")
-        parts = []
-        for start in range(0, len(distinct), 128):
-            parts.append(teacher.encode_texts(distinct[start : start + 128]))
-            tell(min(start + 128, len(distinct)))
-        return np.concatenate(parts).astype(np.float32)
+    def blocks(missing: list[str], start: int) -> Iterator[np.ndarray]:
+        tell = _reporter(progress, len(missing), "sentences", start)
+        for first in range(start, len(missing), size):
+            yield teacher.encode_texts(missing[first : first + size])
+            tell(min(first + size, len(missing)))
 
-    features = cached_array(Path(cache_dir), fingerprint("texts", teacher.identity, distinct), make)
-    row = {text: index for index, text in enumerate(distinct)}
-    return np.asarray(features)[[[row[text] for text in prompts] for prompts in prompts_per_clip]]
+    folder = Path(cache_dir) / f"sentences-{fingerprint(teacher.identity)}"
+    tables, row = banked_features(folder, distinct, 1, blocks, {"of": "sentences", **_about(teacher)})
+    index = np.array([[row[text] for text in prompts] for prompts in prompts_per_clip])
+    return FeatureRows(tables, index, fingerprint("texts", teacher.identity, *prompts_per_clip))
 
 
 def image_features(
@@ -64,22 +70,24 @@ def image_features(
     teacher: Teacher,
     cache_dir: str | Path,
     progress: Progress = None,
-) -> np.ndarray:
+) -> FeatureRows:
     """Teacher features of ``count`` pictures of every clip, cached; NaN rows for clips without pictures.
 
     Args:
-        source: where pictures come from; decoded by threads while the teacher works.
+        source: where pictures come from; threads decode and prepare them while the teacher works on batches that
+            span clips.
         names: clip names, in the order of the result.
         count: pictures a clip.
         teacher: encodes the pictures.
-        cache_dir: folder of the cache; the key is source, clips, count and the teacher's identity.
-        progress: told "12/431 clips with pictures" every few seconds.
+        cache_dir: folder of the cache; one folder for source, count and teacher, where only new clips are encoded.
+        progress: told "12/431 clips with pictures, ..." every few seconds.
 
     Returns:
-        (N, count, D) float32.
+        (N, count, D) float32, memory-mapped.
 
     Raises:
         DataError: none of the clips has pictures, or a picture file is damaged.
+        StorageError: the disk is full; the next call goes on from there.
     """
     have = source.names()
     available = sorted(name for name in set(names) if name in have)
@@ -89,45 +97,100 @@ def image_features(
     if progress is not None and len(available) < len(set(names)):
         progress(f"{len(set(names)) - len(available)} of {len(set(names))} clips have no pictures in {source.kind}")
 
-    def make() -> np.ndarray:
-        tell = _reporter(progress, len(available), "clips with pictures")
-        parts = []
-        for done, pictures in enumerate(_decoded(source, available, count), 1):
-            parts.append(teacher.encode_images(pictures))
-            tell(done)
-        return np.stack(parts).astype(np.float32)
+    def blocks(missing: list[str], start: int) -> Iterator[np.ndarray]:
+        tell = _reporter(progress, len(missing), "clips with pictures", start // count)
+        done = start
+        for features in encoded_pictures(source, missing, count, teacher, start):
+            yield features
+            done += len(features)
+            tell(done // count)
 
-    key = fingerprint("pictures", source.kind, source.identity, available, count, teacher.identity)
-    features = cached_array(Path(cache_dir), key, make)
-    result = np.full((len(names), *features.shape[1:]), np.nan, np.float32)
-    row = {name: index for index, name in enumerate(available)}
-    for index, name in enumerate(names):
-        if name in row:
-            result[index] = features[row[name]]
-    return result
+    key = fingerprint(source.kind, source.identity, count, teacher.identity)
+    card = {"of": "clips", "source": f"{source.kind} {source.identity}", **_about(teacher)}
+    tables, row = banked_features(Path(cache_dir) / f"pictures-{key}", available, count, blocks, card)
+    first = np.array([row.get(name, -1) for name in names])[:, None]
+    index = np.where(first < 0, -1, first + np.arange(count))
+    return FeatureRows(tables, index, fingerprint("pictures", key, names, [name in row for name in names]))
 
 
-def _decoded(source: PictureSource, names: list[str], count: int) -> Iterator[list[np.ndarray]]:
-    """Pictures of each clip in order, a few clips ahead of the reader."""
-    threads = min(4, os.cpu_count() or 1)
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[list[np.ndarray]]] = deque()
-        for name in names:
-            waiting.append(pool.submit(source.pictures, name, count))
-            if len(waiting) > 2 * threads:
-                yield waiting.popleft().result()
-        while waiting:
+def encoded_pictures(
+    source: PictureSource, names: list[str], count: int, teacher: Teacher, start: int = 0
+) -> Iterator[np.ndarray]:
+    """(n, D) features of the clips' pictures one after another, from picture ``start`` on, batch by batch.
+
+    Threads decode and prepare clips ahead, one more joins the next batch, and the teacher's model has the calling
+    thread for itself. A batch has pictures of several clips; a resumed run has the batches of an unbroken one.
+    """
+    own = teacher if isinstance(teacher, ImagePreparer) else _Plain(teacher)
+    first, skip = divmod(start, count)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = min(THREADS, cores)
+
+    def ready(name: str) -> list[Any]:
+        return [own.prepare_image(image) for image in source.pictures(name, count)]
+
+    pool, joiner = ThreadPoolExecutor(threads), ThreadPoolExecutor(1)
+    ahead = 2 * threads + -(-own.batch_images // count)
+    pictures = (one for clip in _ahead(pool, ready, names[first:], ahead) for one in clip)
+
+    def batch() -> Any:
+        together = list(islice(pictures, own.batch_images))
+        return own.join_images(together) if together else None
+
+    try:
+        for _ in islice(pictures, skip):
+            pass
+        waiting = joiner.submit(batch)
+        while (joined := waiting.result()) is not None:
+            waiting = joiner.submit(batch)
+            yield own.encode_joined(joined)
+    finally:  # also where the reader stops or a picture is damaged
+        for threads_of in (pool, joiner):
+            threads_of.shutdown(wait=True, cancel_futures=True)
+
+
+class _Plain:
+    """A teacher that only knows :meth:`encode_images`."""
+
+    def __init__(self, teacher: Teacher) -> None:
+        self.batch_images = getattr(teacher, "batch_images", 32)
+        self.encode_joined = teacher.encode_images
+
+    def prepare_image(self, image: np.ndarray) -> np.ndarray:
+        return image
+
+    def join_images(self, prepared: list[Any]) -> list[Any]:
+        return prepared
+
+
+def _ahead(pool: ThreadPoolExecutor, work: Callable[[str], Any], names: list[str], most: int) -> Iterator[Any]:
+    """``work`` of each name in order, ``most`` names ahead of the reader."""
+    waiting: deque[Future[Any]] = deque()
+    for name in names:
+        waiting.append(pool.submit(work, name))
+        if len(waiting) > most:
             yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
-def _reporter(progress: Progress, total: int, what: str) -> Callable[[int], None]:
+def _about(teacher: Teacher) -> dict[str, Any]:
+    """Who made the features, for their card."""
+    device = getattr(teacher, "device", "")
+    return {"teacher": teacher.name, "identity": teacher.identity, "stand_in": teacher.stand_in, "device": device}
+
+
+def _reporter(progress: Progress, total: int, what: str, start: int = 0) -> Callable[[int], None]:
     """Tells ``progress`` at most every few seconds, and at the end."""
-    last = time.monotonic()
+    begun = last = time.monotonic()
 
     def tell(done: int) -> None:
         nonlocal last
-        if progress is not None and (done == total or time.monotonic() - last > SECONDS_BETWEEN_REPORTS):
-            progress(f"{done}/{total} {what}")
-            last = time.monotonic()
+        now = time.monotonic()
+        if progress is not None and (done == total or now - last > SECONDS_BETWEEN_REPORTS):
+            rate = (done - start) / max(now - begun, 1e-6)
+            left = f", {rate:.1f}/s, {(total - done) / rate:.0f} s left" if rate and done < total else ""
+            progress(f"{done}/{total} {what}{left}")
+            last = now
 
     return tell
