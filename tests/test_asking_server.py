@@ -134,9 +134,9 @@ def test_a_server_that_dies_ends_the_run_and_the_next_run_asks_only_the_rest(tmp
 
 def test_a_wrong_key_stops_at_once_and_the_right_one_is_sent_but_never_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("C2VL_API_KEY", "sesame-123")
-    with ChatServer(lambda n, _: "ok" if n < 2 else "forbidden") as server:
-        with pytest.raises(ConfigError, match=r"refuses to answer for the model 'tiny' \(HTTP 401.*C2VL_API_KEY"):
-            run(server, tmp_path, concurrency=1)
+    server = ChatServer(lambda n, _: "ok" if n < 2 else "forbidden")
+    with server, pytest.raises(ConfigError, match=r"to answer for the model 'tiny' \(HTTP 401.*C2VL_API_KEY"):
+        run(server, tmp_path, concurrency=1)
     assert server.requests[0]["key"] == "Bearer sesame-123" and len(server.requests) <= 4
     kept = "".join(path.read_text() for path in tmp_path.rglob("*.json*"))
     assert kept.count(GOOD) == 2 and "sesame" not in kept and server.url not in kept

@@ -50,4 +50,4 @@ def _repeats(sentence: str) -> bool:
     words = re.findall(r"\w+", sentence.lower())
     if any(len(set(words[start : start + SAME_WORD])) == 1 for start in range(len(words) - SAME_WORD + 1)):
         return True
-    return len(words) >= 20 and len(set(words)) < 0.25 * len(words)
+    return len(words) >= 20 and len(set(words)) < 0.25 * len(words)  # released: half of them at least

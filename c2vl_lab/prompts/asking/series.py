@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,12 +51,12 @@ class Series:
     source: str = ""
     count: int = 16
 
-    @property
+    @cached_property
     def model_id(self) -> str:
         """Who answers, and how: two series that agree in it may use one another's answers."""
         return fingerprint(self.backend, self.model, self.revision, self.settings)
 
-    @property
+    @cached_property
     def id(self) -> str:
         """16 digits; names of things play no part in it."""
         return fingerprint(self.model_id, self.text, list(self.parts), self.source, self.count)
