@@ -1,4 +1,4 @@
-"""Pictures of a clip: depth video, image folders, or rendered skeletons, opened by name."""
+"""Pictures of a clip: RGB or depth video, image folders, or rendered skeletons, opened by name."""
 
 from __future__ import annotations
 
@@ -14,28 +14,35 @@ from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.errors import ConfigError, DataError, MissingError, near_miss
 from c2vl_lab.prompts.frames import SIDE, cut_square, spread, square_box
 from c2vl_lab.prompts.rendering import RenderedPictures
+from c2vl_lab.prompts.video import VideoPictures
 from c2vl_lab.teachers.protocol import PictureSource
 
-KINDS = ("depth", "folder", "rendered")
+KINDS = ("video", "depth", "folder", "rendered")
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg")
 DEPTH_VERSION = 1
 
 
-def open_pictures(kind: str, store: SkeletonStore, data_dir: str | Path = "") -> PictureSource:
+def open_pictures(
+    kind: str, store: SkeletonStore, data_dir: str | Path = "", style: str = "crop+overlay"
+) -> PictureSource:
     """The pictures that ``kind`` names.
 
     Args:
-        kind: ``"depth"`` (the published depth video of UTD-MHAD), ``"folder:PATH"`` (images in
-            ``PATH/{clip name}/``) or ``"rendered"`` (stick figures of the store's own joints).
+        kind: ``"video:PATH"`` (RGB video below ``PATH``), ``"depth"`` (the published depth video of UTD-MHAD),
+            ``"folder:PATH"`` (images in ``PATH/{clip name}/``) or ``"rendered"`` (stick figures of the store's own
+            joints).
         store: the clips; pictures of other clips are not looked at.
         data_dir: where the published archives lie; only for depth.
+        style: how video is shown, one of :data:`~c2vl_lab.prompts.person.STYLES`; the other kinds have one look.
 
     Raises:
-        ConfigError: an unknown kind.
-        MissingError: the archives or the folder are not there.
-        DataError: a damaged archive.
+        ConfigError: an unknown kind or style, or a style that the data set's video cannot have.
+        MissingError: the archives, the folder or the videos are not there.
+        DataError: a damaged archive, or two videos of one clip.
     """
     word, _, rest = kind.partition(":")
+    if word == "video" and rest:
+        return VideoPictures(store, rest, style)
     if word == "depth" and not rest:
         return DepthPictures(store, data_dir)
     if word == "folder" and rest:
@@ -43,7 +50,7 @@ def open_pictures(kind: str, store: SkeletonStore, data_dir: str | Path = "") ->
     if word == "rendered" and not rest:
         return RenderedPictures(store)
     raise ConfigError(
-        f"There are no pictures named '{kind}'. {near_miss(word, KINDS)} A folder is written folder:PATH."
+        f"There are no pictures named '{kind}'. {near_miss(word, KINDS)} Folders are written folder:PATH or video:PATH."
     )
 
 

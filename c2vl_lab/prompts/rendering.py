@@ -95,15 +95,15 @@ def _draw(pixels: np.ndarray, layout: JointLayout, frame: int) -> np.ndarray:
     for body in range(pixels.shape[1]):
         fade = SECOND_BODY if body else 0.0
         for joint in ends:
-            _trail(pen, pixels[max(0, frame - TRAIL) : frame + 1, body, joint], _colour(layout.joints[joint], fade))
+            _trail(pen, pixels[max(0, frame - TRAIL) : frame + 1, body, joint], side_colour(layout.joints[joint], fade))
     for body in range(pixels.shape[1]):
         fade = SECOND_BODY if body else 0.0
         points = [tuple(point) for point in pixels[frame, body].tolist()]
         for child, parent in layout.bones:
-            colour = _colour(layout.joints[child], fade)
+            colour = side_colour(layout.joints[child], fade)
             pen.line([points[parent], points[child]], fill=colour, width=5 * OVERSAMPLING)
         for joint in ends:
-            _dot(pen, points[joint], _colour(layout.joints[joint], fade), 5 * OVERSAMPLING)
+            _dot(pen, points[joint], side_colour(layout.joints[joint], fade), 5 * OVERSAMPLING)
     return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX))
 
 
@@ -119,8 +119,8 @@ def _dot(pen: Any, point: tuple[float, ...], colour: tuple[int, int, int], radiu
     pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=colour)
 
 
-def _colour(joint: str, fade: float) -> tuple[int, int, int]:
-    """Colour by side, read from the joint's name."""
+def side_colour(joint: str, fade: float = 0.0) -> tuple[int, int, int]:
+    """Colour by side, read from the joint's name, and moved towards the background by ``fade``."""
     side = joint.split("_")[0]
     return _mixed(COLOURS.get(side, COLOURS[""]), fade)
 
