@@ -1,6 +1,7 @@
 """RGB video: which frames are taken, where the crop lies, what is drawn, and what is said about odd files."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -41,11 +42,15 @@ def test_the_wanted_frames_come_whatever_the_file_and_each_is_decoded_once(tmp_p
         assert video.decoded <= wanted[-1] + 1
 
 
-def test_frames_before_a_key_frame_that_nobody_wants_are_not_decoded(tmp_path):
-    path = write_video(tmp_path / "long.avi", 240, gop=12)
+@pytest.mark.parametrize(("codec", "b_frames"), [("mpeg4", 0), ("mpeg4", 2), ("libx264", 0), ("libx264", 2)])
+@pytest.mark.parametrize("ending", ["avi", "mp4"])
+def test_frames_before_a_key_frame_that_nobody_wants_are_not_decoded(tmp_path, codec, b_frames, ending):
+    path = write_video(tmp_path / f"long.{ending}", 240, codec=codec, b_frames=b_frames)
     video = VideoFrames(path, [5, 200, 201])
     assert [number_of(frame) for frame in video] == [5, 200, 201]
-    assert video.decoded <= 6 + 1 + 12  # from 0, and from the key frame at 192
+    assert video.decoded <= 6 + 2 * 12 + 4  # from 0, and from one of the two key frames before 200
+    single = VideoFrames(path, [239])
+    assert [number_of(frame) for frame in single] == [239] and single.decoded <= 1 + 2 * 12 + 4
 
 
 def test_a_few_frames_after_the_end_are_the_last_one_and_more_are_an_error(tmp_path):
@@ -286,3 +291,15 @@ def test_wrong_folders_styles_and_doubles_are_told(tmp_path):
         open_pictures(f"video:{tmp_path}", store)
     with pytest.raises(MissingError, match="There is no video of clip 'x'"):
         open_pictures(f"video:{tmp_path / 'a'}", store).pictures("x", 1)
+
+
+def test_threads_get_the_same_pictures_as_one(tmp_path):
+    names = [f"S001C001P001R001A{number:03d}" for number in range(1, 9)]
+    store = store_of(tmp_path / "store", [clip(name, [body(seed=i)]) for i, name in enumerate(names)])
+    for name in names:
+        write_video(tmp_path / f"{name}_rgb.avi", 20)
+    source = VideoPictures(store, tmp_path)
+    alone = [source.pictures(name, 4) for name in names]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda name: source.pictures(name, 4), names))
+    np.testing.assert_array_equal(alone, together)

@@ -11,7 +11,7 @@ import numpy as np
 from c2vl_lab.errors import DataError, MissingError
 
 TOLERANCE = 3  # frames; the recorder starts and stops picture and skeleton not quite together
-IN_ORDER = ("mpeg4", "mjpeg", "msmpeg4v2", "msmpeg4v3", "rawvideo", "huffyuv", "ffv1")  # unless with B-frames
+REORDERED = 4  # frames that a key frame is shown after its place in the file, at most
 WORTH_A_SEEK = 4  # frames that have to be spared; a seek costs about one
 
 
@@ -76,17 +76,15 @@ class VideoFrames:
         yield from [_rgb(last)] * len(left)
 
     def _walk(self, container: Any, stream: Any, left: list[int]) -> Iterator[tuple[int, Any]]:
-        """(index, frame) from the beginning, or from key frames on where frames before them can be spared."""
-        keys = _key_frames(stream)
+        """(index, frame) from the beginning, and from key frames on where frames before them can be spared."""
+        keys, origin, key = _key_frames(stream), None, None
         while left:
-            key = self._worth_a_seek(keys, left)
-            if key is not None:
-                container.seek(_time_of(stream, key), stream=stream, backward=True)
-                keys = [k for k in keys if k > key]  # never twice to the same place
             for frame in container.decode(stream):
                 self.decoded += 1
-                if key is not None:
-                    landed, key = _index_of(stream, frame), None
+                if self.decoded == 1:
+                    origin = frame.pts
+                elif key is not None:
+                    landed, key = _index_of(stream, frame, origin), None
                     if landed is None or landed > left[0]:  # times are not what the index says: count from the start
                         keys, self._position = [], 0
                         container.seek(0, stream=stream, backward=True)
@@ -94,14 +92,17 @@ class VideoFrames:
                     self._position = landed
                 self._position += 1
                 yield self._position - 1, frame
-                if self._worth_a_seek(keys, left) is not None:
+                key = self._worth_a_seek(keys, left)
+                if key is not None:
+                    container.seek(stream.start_time + _duration(stream, key), stream=stream, backward=True)
+                    keys = [k for k in keys if k > key]  # never twice to the same place
                     break
             else:
                 return
 
     def _worth_a_seek(self, keys: list[int], left: list[int]) -> int | None:
         """The last key frame before the next wanted frame, if it is far enough ahead."""
-        key = max((k for k in keys if k <= left[0]), default=0) if left else 0
+        key = max((k for k in keys if k <= left[0] - REORDERED), default=0) if left else 0
         return key if key - self._position >= WORTH_A_SEEK else None
 
 
@@ -125,28 +126,23 @@ def _rgb(frame: Any) -> np.ndarray:
 
 
 def _key_frames(stream: Any) -> list[int]:
-    """Indices of the key frames that can be jumped to; empty where time does not tell the index of a frame.
-
-    That is so without an even clock, without an index, and in AVI files whose frames may be stored in another order
-    than that of showing: these carry no time of showing.
-    """
+    """Indices of key frames to jump to, up to :data:`REORDERED` too low; empty without an index or an even clock."""
     entries, rate = getattr(stream, "index_entries", None), stream.average_rate
-    if not entries or not rate or not stream.base_rate or abs(stream.base_rate / rate - 1) > 1e-3:
+    even = rate and stream.base_rate and abs(stream.base_rate / rate - 1) < 1e-3
+    if not entries or not even or stream.start_time is None:
         return []
-    ordered = stream.codec_context.name in IN_ORDER and not stream.codec_context.has_b_frames
-    if stream.container.format.name == "avi" and not ordered:
-        return []
-    start = entries[0].timestamp  # of decoding; the first frame is shown at index 0
+    start = entries[0].timestamp  # times of decoding; with B-frames they are before those of showing
     return [round((e.timestamp - start) * stream.time_base * rate) for e in entries if e.is_keyframe]
 
 
-def _time_of(stream: Any, index: int) -> int:
-    return round(index / (stream.average_rate * stream.time_base)) + (stream.start_time or 0)
+def _duration(stream: Any, frames: int) -> int:
+    """Duration of a number of frames in the stream's units of time."""
+    return round(frames / (stream.average_rate * stream.time_base))
 
 
-def _index_of(stream: Any, frame: Any) -> int | None:
-    """Index of a frame by its time; None where it has none, or one between two frames."""
-    if frame.pts is None:
+def _index_of(stream: Any, frame: Any, origin: int | None) -> int | None:
+    """Index of a key frame by its time after that of the first frame; None where the two do not tell it."""
+    if frame.pts is None or origin is None or not frame.key_frame:
         return None
-    exact = float((frame.pts - (stream.start_time or 0)) * stream.time_base * stream.average_rate)
+    exact = float((frame.pts - origin) * stream.time_base * stream.average_rate)
     return round(exact) if abs(exact - round(exact)) < 0.1 else None
