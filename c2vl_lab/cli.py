@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from c2vl_lab import __version__
+from c2vl_lab.cli_ask import add_ask, ask_dataset
 from c2vl_lab.errors import C2VLError, ConfigError, MissingError
 
 
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(_command(commands, "run", "execute a notebook with parameters", _run, add_help=False))
     _add_data(_command(commands, "data", "read a data set and show what it holds", _data))
     _add_export(_command(commands, "export", "write a store in another code base's layout", _export))
+    add_ask(_command(commands, "ask", "ask a model about every clip", _ask))
     report = _command(commands, "report", "write the report of a suite's runs again", _report)
     report.add_argument("runs", help="folder of a suite's runs, for example work/runs/demo/cpu")
     report.add_argument("--output", default="", metavar="DIR", help="default: reports/<suite>-<preset>")
@@ -225,6 +227,11 @@ def _export(options: argparse.Namespace) -> int:
     print("\n".join(f"{what}: {count:,}" for what, count in done.counts.items()))
     print(f"Written: {done.path}, {done.clips:,} clips" + (f"; their names: {done.names}" if done.names else ""))
     return 0
+
+
+def _ask(options: argparse.Namespace) -> int:
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    return ask_dataset(options, _say)
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from c2vl_lab.artifacts import fingerprint
 from c2vl_lab.config import to_dict
 from c2vl_lab.errors import ConfigError
+from c2vl_lab.prompts.asking.hf import find_device
 from c2vl_lab.prompts.asking.protocol import Answer, Request, Sampling
 from c2vl_lab.teachers.clip import load_clip
 
@@ -24,10 +25,10 @@ class CocaBackend:
 
     name = "coca"
     looks = True
-    sentences = None
+    sentences: int | None = None
 
     def __init__(
-        self, model: str, weights: str, sampling: Sampling | None = None, batch: int = 32, device: str = "cpu"
+        self, model: str, weights: str, sampling: Sampling | None = None, batch: int = 32, device: str = "auto"
     ):
         """Load the model.
 
@@ -36,13 +37,14 @@ class CocaBackend:
             weights: a published tag, or a local checkpoint.
             sampling: how it writes its captions.
             batch: pictures at once.
-            device: torch device.
+            device: torch device, or ``"auto"``: a GPU where there is one.
 
         Raises:
             ConfigError: no CoCa, or no weights named.
             MissingError: the weights are not there.
             DataError: the checkpoint does not fit the model.
         """
+        device = find_device(device)
         teacher = load_clip(model, weights, device)
         self._model, self._preprocess, self._tokenizer = teacher._model, teacher._preprocess, teacher._tokenizer
         if not hasattr(self._model, "text_decoder"):

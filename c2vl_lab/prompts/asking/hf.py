@@ -25,7 +25,7 @@ class TransformersBackend:
 
     name = "transformers"
     looks = True
-    sentences = None
+    sentences: int | None = None
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class TransformersBackend:
         if batch < 1:
             raise ConfigError(f"Wanted a batch of 1 or more, found {batch}.")
         self.sampling = sampling or Sampling()
-        self.batch, self.device = batch, _device(device)
+        self.batch, self.device = batch, find_device(device)
         number = dtype if dtype != "auto" else "bfloat16" if self.device.startswith("cuda") else "float32"
         self._processor, self._model = _load(model, revision, _dtype(number))
         self._model.to(self.device).eval()
@@ -164,7 +164,8 @@ def _load(model: str, revision: str, dtype: Any) -> tuple[Any, Any]:
     return processor, built
 
 
-def _device(device: str) -> str:
+def find_device(device: str) -> str:
+    """The torch device that ``"auto"`` stands for: a GPU where there is one."""
     import torch
 
     return device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"

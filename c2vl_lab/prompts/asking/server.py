@@ -45,7 +45,7 @@ class ServerBackend:
 
     name = "server"
     looks = True
-    sentences = None
+    sentences: int | None = None
 
     def __init__(
         self,

@@ -1,0 +1,67 @@
+"""A backend by its written name, so that commands and notebooks stay plain text."""
+
+from __future__ import annotations
+
+from c2vl_lab.data.store import SkeletonStore
+from c2vl_lab.errors import ConfigError, near_miss
+from c2vl_lab.prompts.asking.protocol import Backend, Sampling
+
+FORMS = {
+    "server": "server:http://HOST:PORT/v1",
+    "transformers": "transformers:MODEL-OR-FOLDER",
+    "coca": "coca:MODEL:TAG-OR-CHECKPOINT",
+    "kinematic": "kinematic",
+    "replay": "replay:FILE",
+}
+
+
+def open_backend(
+    spec: str,
+    store: SkeletonStore,
+    sampling: Sampling | None = None,
+    model: str = "",
+    revision: str = "",
+    at_once: int = 0,
+    timeout: float = 120.0,
+    device: str = "auto",
+) -> Backend:
+    """The backend that ``spec`` names.
+
+    Args:
+        spec: one of ``FORMS``.
+        store: the clips; the kinematic captioner speaks of them.
+        sampling: how a model writes; None: as the backend likes.
+        model: for a server that serves several.
+        revision: of the server's or the hub's model.
+        at_once: requests in flight or in a batch; 0: as the backend likes.
+        timeout: of a server, seconds for one answer.
+        device: of models in this process.
+
+    Raises:
+        ConfigError: no such backend.
+        C2VLError: what the backend itself raises.
+    """
+    kind, _, rest = spec.partition(":")
+    if kind in FORMS and bool(rest) == (":" in FORMS[kind]):
+        if kind == "server":
+            from c2vl_lab.prompts.asking.server import ServerBackend
+
+            return ServerBackend(rest, model, revision, sampling, at_once or 8, timeout)
+        if kind == "transformers":
+            from c2vl_lab.prompts.asking.hf import TransformersBackend
+
+            return TransformersBackend(rest, revision, sampling, at_once or 8, device)
+        if kind == "coca":
+            from c2vl_lab.prompts.asking.coca import CocaBackend
+
+            name, _, weights = rest.partition(":")
+            return CocaBackend(name, weights, sampling, at_once or 32, device)
+        if kind == "kinematic":
+            from c2vl_lab.prompts.asking.captioner import KinematicBackend
+
+            return KinematicBackend(store)
+        from c2vl_lab.prompts.asking.replay import ReplayBackend
+
+        return ReplayBackend(rest)
+    forms = ", ".join(FORMS.values())
+    raise ConfigError(f"There is no backend named '{spec}'. {near_miss(kind, FORMS)} They are written: {forms}.")
