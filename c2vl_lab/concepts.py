@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from c2vl_lab.errors import ConfigError, DataError
-from c2vl_lab.teachers.feature_files import Features
+from c2vl_lab.teachers.feature_files import FeatureRows, Features
 from c2vl_lab.teachers.features import image_features, text_features
 
 __all__ = [
@@ -21,7 +21,8 @@ __all__ = [
     "text_features",
 ]
 
-POOLINGS = ("mean", "ordered")
+POOLINGS = ("ordered", "mean", "attention", "subset")
+EACH_STEP = ("attention", "subset")  # pooled while training
 CENTRINGS = ("places", "clip", "none")
 BLOCK = 2048  # clips whose features are in memory at a time
 PCA_ROWS = 4096  # rows that the PCA looks at, spread evenly: exact, and bounded in memory on large sets
@@ -33,7 +34,12 @@ class ConceptConfig:
 
     Attributes:
         pooling: ``"ordered"`` concatenates the K features in their fixed order and reduces them by PCA;
-            ``"mean"`` averages them. Both are our choice; the paper's figure suggests the mean.
+            ``"mean"`` averages them, as the paper's figure suggests; ``"attention"`` weighs them by a query that the
+            contrast trains; ``"subset"`` averages a random part of them in each step. All but the mean are our
+            choice. "ordered" is the default because inside the small sets' training splits it did best with our
+            captions, whose places mean something (reports/choices.md); answers on frames want the mean.
+            With the last two, soft targets and the arm "prompts" use the mean of all K.
+        subset: features of a step's average; 0: half of K. Only for ``"subset"``.
         components: dimensions that the PCA keeps, at most; only for ``"ordered"``.
         center: ``"clip"`` subtracts the training split's mean from the pooled concept; ``"places"`` does so also at
             each of the K places before pooling and brings what is left to unit length, so that every place has a say
@@ -44,6 +50,7 @@ class ConceptConfig:
     pooling: str = "ordered"
     components: int = 256
     center: str = "places"
+    subset: int = 0
 
     def __post_init__(self) -> None:
         if self.pooling not in POOLINGS:
@@ -52,6 +59,25 @@ class ConceptConfig:
             raise ConfigError(f"There is no centring named '{self.center}'. Known: {', '.join(CENTRINGS)}.")
         if self.components < 1:
             raise ConfigError(f"components: wanted at least 1, found {self.components}.")
+        if self.subset < 0:
+            raise ConfigError(f"subset: wanted 0 (half of the features) or more, found {self.subset}.")
+
+
+@dataclass(frozen=True)
+class PooledEachStep:
+    """Training clips whose K features are pooled anew in each step.
+
+    Attributes:
+        features: (n, K, D) teacher features, on the disk.
+        places: (K, D) means to subtract, or None.
+        mean: (D,) to subtract from the pooled concept.
+        subset: features drawn; 0: attention over all.
+    """
+
+    features: FeatureRows
+    places: np.ndarray | None
+    mean: np.ndarray
+    subset: int
 
 
 class ConceptSpace:
@@ -89,6 +115,8 @@ class ConceptSpace:
         """
         config = config or ConceptConfig()
         space = cls(config, features.shape[1], features.shape[2])
+        if config.subset > features.shape[1]:
+            raise ConfigError(f"subset: {config.subset} of {features.shape[1]} features a clip were asked for.")
         rows = np.asarray(train)
         finite = [np.isfinite(block).all(axis=(1, 2)) for block in _read(features, rows)]
         rows = rows[np.concatenate([np.zeros(0, bool), *finite])]
@@ -125,6 +153,19 @@ class ConceptSpace:
             return self._finished(self._alike(features[:]))
         blocks = [self._finished(self._each(block)) for block in _read(features, np.arange(len(features)))]
         return np.concatenate(blocks) if blocks else self._finished(self._each(features[:]))
+
+    def each_step(self, features: FeatureRows) -> PooledEachStep | None:
+        """What a learner needs to pool training clips itself; None where the concepts are all it needs.
+
+        Args:
+            features: (n, K, D) of the training clips, in the learner's order.
+        """
+        if self.config.pooling not in EACH_STEP:
+            return None
+        size = 0 if self.config.pooling == "attention" else self.config.subset or max(1, self.prompts // 2)
+        places = None if self._places is None else self._places.astype(np.float32)
+        mean = np.broadcast_to(self._mean, self.dimensions).astype(np.float32)
+        return PooledEachStep(features, places, mean, size)
 
     def _finished(self, each: np.ndarray) -> np.ndarray:
         """(N, K, D) -> (N, D') float32: pooled, centred, of unit length."""

@@ -13,8 +13,8 @@ import pandas as pd
 from c2vl_lab.artifacts import fingerprint, read_json, write_json
 from c2vl_lab.checkpoints import read_checkpoint, restore
 from c2vl_lab.concepts import (
-    ConceptConfig,
     ConceptSpace,
+    PooledEachStep,
     choose_tau,
     effective_targets,
     image_features,
@@ -32,7 +32,9 @@ from c2vl_lab.learners import Learner
 from c2vl_lab.pretrain import TrainingSet, build_learner, check_card, fit, pick_device, run_card
 from c2vl_lab.prompts.kinematic import CAPTIONER_VERSION, caption_store
 from c2vl_lab.prompts.pictures import open_pictures
+from c2vl_lab.prompts.separation import training_prompts
 from c2vl_lab.prompts.store import load_prompts, prompts_for, save_prompts
+from c2vl_lab.prompts.video import VideoPictures
 from c2vl_lab.run_config import ARMS, TRAINED, RunConfig
 from c2vl_lab.teachers import Teacher, load_teacher
 from c2vl_lab.teachers.feature_files import FeatureRows
@@ -91,32 +93,49 @@ class Experiment:
     def training_features(self, modality: str) -> FeatureRows:
         """(n, K, D) teacher features of the training clips, in their order; no other clip's are read or made."""
         if modality not in self._training:
-            self._training[modality] = self._make_features(modality, [self.store.names[i] for i in self.split.train])
+            names = [self.store.names[i] for i in self.split.train]
+            texts = self._training_texts(names) if modality == "language" else None
+            self._training[modality] = self._make_features(modality, names, texts)
         return self._training[modality]
+
+    def _training_texts(self, names: list[str]) -> list[list[str]]:
+        """Sentences of the training clips; texts of test clips and of classes are refused."""
+        test = [self.store.names[i] for i in self.split.test]
+        config = self.config
+        return training_prompts(
+            self.prompts(), names, test, self.store.classes, f"captions={config.captions}", config.class_texts
+        )
 
     def features(self, modality: str) -> FeatureRows:
         """(N, K, D) teacher features of all clips; NaN rows for clips without pictures."""
         if modality not in self._raw:
             self.training_features(modality)  # first and alone, so that they do not depend on other clips
-            self._raw[modality] = self._make_features(modality, self.store.names)
+            names = self.store.names
+            texts = prompts_for(self.prompts(), names, self.config.captions) if modality == "language" else None
+            self._raw[modality] = self._make_features(modality, names, texts)
         return self._raw[modality]
 
-    def _make_features(self, modality: str, names: list[str]) -> FeatureRows:
-        """Teacher features of the named clips; what the cache holds is read."""
-        if modality == "language":
-            texts = prompts_for(self.prompts(), names, self.config.captions)
+    def _make_features(self, modality: str, names: list[str], texts: list[list[str]] | None) -> FeatureRows:
+        """Teacher features of the named clips, of their texts or else their pictures; what the cache holds is read."""
+        if texts is not None:
             return text_features(texts, self.teacher, self.cache, self.progress)
         if isinstance(self.teacher, FileTeacher):
             return self.teacher.clip_features(names)
         if self._pictures is None:
-            self._pictures = open_pictures(self.config.pictures, self.store, self.config.data_dir)
+            self._pictures = open_pictures(
+                self.config.pictures, self.store, self.config.data_dir, self.config.picture_style
+            )
         count = self.config.pictures_per_clip
-        return image_features(self._pictures, names, count, self.teacher, self.cache, self.progress)
+        features = image_features(self._pictures, names, count, self.teacher, self.cache, self.progress)
+        if isinstance(self._pictures, VideoPictures) and self.progress is not None:
+            for sentence in self._pictures.remarks():
+                self.progress(sentence)
+        return features
 
     def space(self, modality: str) -> ConceptSpace:
         """Pooling and centring of a modality, fitted on the training part."""
         if modality not in self._spaces:
-            config = ConceptConfig(self.config.pooling, self.config.components, self.config.center)
+            config = self.config.concept_config()
             features = self.training_features(modality)
             self._spaces[modality] = ConceptSpace.fit(features, np.arange(len(features)), config)
         return self._spaces[modality]
@@ -134,6 +153,7 @@ class Experiment:
         train = self.split.train
         concepts: dict[str, np.ndarray] = {}
         taus: dict[str, float] = {}
+        pooled: dict[str, PooledEachStep] = {}
         if self.config.uses_concepts:
             for modality in self.config.modality_names:
                 rows = self.space(modality).transform(self.training_features(modality))
@@ -144,6 +164,8 @@ class Experiment:
                         f"for example {', '.join(absent[:3])}. Pre-training with vision needs pictures of all of them."
                     )
                 concepts[modality] = rows
+                if given := self.space(modality).each_step(self.training_features(modality)):
+                    pooled[modality] = given
                 batch = min(self.config.batch_size, len(train))
                 taus[modality] = choose_tau(rows, self.config.effective_targets, batch)
                 self._tell_targets(modality, rows, taus[modality], batch)
@@ -155,6 +177,7 @@ class Experiment:
             layout=self.store.layout,
             concepts=concepts,
             taus=taus,
+            pooled=pooled,
             labels=self.store.labels[train] if supervised else None,
             classes=len(self.store.classes) if supervised else 0,
             key=self._training_key(concepts),
@@ -165,7 +188,7 @@ class Experiment:
         train = self.split.train
         normal = to_dict(self.config.prepare_config())
         parts = [self.store.fingerprint, PREPARED, normal, [self.store.names[i] for i in train]]
-        pooling = [self.config.pooling, self.config.components, self.config.center]
+        pooling = to_dict(self.config.concept_config())
         return fingerprint(*parts, pooling, *[self.training_features(m).key for m in sorted(modalities)])
 
     def _tell_targets(self, modality: str, rows: np.ndarray, tau: float, batch: int) -> None:

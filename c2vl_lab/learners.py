@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from c2vl_lab.baselines import ViewProjection, supervised_loss, two_view_contrast
+from c2vl_lab.concepts import PooledEachStep
 from c2vl_lab.data.augment import AugmentConfig, augment
 from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.models.base import Encoder
 from c2vl_lab.models.encoders import as_input
+from c2vl_lab.models.pooling import AttentionPooling, PlacePooling, SubsetPooling
 from c2vl_lab.objective import ConceptContrast, ConceptHeads, ObjectiveConfig, alpha_at
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -81,6 +83,8 @@ class ConceptLearner(Learner):
         taus: intra-modal temperature per modality.
         config: objective.
         view_tau: temperature of the optional two-view term.
+        pooled: modalities whose K features are pooled in each step, instead of taken from ``concepts``. The soft
+            targets are from ``concepts`` all the same: they are to be the frozen teacher's own word.
     """
 
     def __init__(
@@ -92,15 +96,19 @@ class ConceptLearner(Learner):
         taus: dict[str, float],
         config: ObjectiveConfig,
         view_tau: float,
+        pooled: dict[str, PooledEachStep] | None = None,
     ) -> None:
         super().__init__(encoder, views, momentum)
         self.config = config
+        self.raw = {m: given.features for m, given in (pooled or {}).items()}
+        self.pools = nn.ModuleDict({m: build_pooling(given) for m, given in (pooled or {}).items()})
         self.concepts = concepts
         widths = {m: c.shape[1] for m, c in concepts.items()}
         self.heads = ConceptHeads(encoder.dim, widths, config.kappa)
         self.contrast = ConceptContrast(config, taus)
         if config.alpha_max > 0:  # the hard contrast never asks the momentum model
             self.slow_encoder, self.slow_heads = frozen_copy(encoder), frozen_copy(self.heads)
+            self.slow_pools = frozen_copy(self.pools)
         if config.two_view_weight > 0:
             self.pairs = ViewLearner(encoder, views, momentum, view_tau)
 
@@ -108,20 +116,27 @@ class ConceptLearner(Learner):
         """One term a pair."""
         x = self.views(clips, generator)
         concepts = {m: c[rows] for m, c in self.concepts.items()}
+        raw = {m: self._read(m, rows) for m in self.pools}
         alpha = alpha_at(progress, self.config)
         momentum = None
         if alpha > 0:
             with torch.no_grad():
                 self.slow_encoder.eval()
                 hidden = self.encode(self.slow_encoder, x)
-                momentum = (hidden, *self.slow_heads(hidden, concepts), self.slow_heads.kappa)
-        student = self.heads(self.encode(self.encoder, x), concepts)
+                slow = concepts | {m: pool(raw[m]) for m, pool in self.slow_pools.items()}
+                momentum = (hidden, *self.slow_heads(hidden, slow), self.slow_heads.kappa)
+        shown = concepts | {m: pool(raw[m], generator) for m, pool in self.pools.items()}
+        student = self.heads(self.encode(self.encoder, x), shown)
         terms = self.contrast((*student, self.heads.kappa), momentum, concepts, alpha)
         if self.config.two_view_weight > 0:
             self.pairs.low_precision = self.low_precision
             extra = self.pairs.terms(clips, rows, progress, generator)
             terms |= {name: self.config.two_view_weight * term for name, term in extra.items()}
         return terms
+
+    def _read(self, modality: str, rows: Tensor) -> Tensor:
+        """(N, K, D) teacher features of the batch, from the disk to the device."""
+        return torch.from_numpy(self.raw[modality][rows.cpu().numpy()]).to(rows.device)
 
     def after_step(self) -> None:
         """Move the momentum encoder and heads, and cap the inverse temperature."""
@@ -131,10 +146,20 @@ class ConceptLearner(Learner):
         if self.config.alpha_max > 0:
             follow(self.slow_encoder, self.encoder, self.momentum)
             follow(self.slow_heads, self.heads, self.momentum)
+            follow(self.slow_pools, self.pools, self.momentum)
 
     def report(self, progress: float) -> dict[str, float]:
         """The schedule's alpha and the learned inverse temperature."""
         return {"alpha": alpha_at(progress, self.config), "kappa": float(self.heads.kappa.detach())}
+
+
+def build_pooling(given: PooledEachStep) -> PlacePooling:
+    """Attention, or subsets, with the centring of the concept space."""
+    places = None if given.places is None else torch.from_numpy(given.places)
+    mean = torch.from_numpy(given.mean)
+    if given.subset:
+        return SubsetPooling(places, mean, given.subset)
+    return AttentionPooling(places, mean, given.features.shape[1])
 
 
 class ViewLearner(Learner):

@@ -14,6 +14,7 @@ import torch
 
 from c2vl_lab.artifacts import fingerprint
 from c2vl_lab.checkpoints import FILE, read_checkpoint, restore, save_checkpoint
+from c2vl_lab.concepts import PooledEachStep
 from c2vl_lab.config import to_dict
 from c2vl_lab.data.augment import AugmentConfig
 from c2vl_lab.data.layouts import JointLayout
@@ -73,6 +74,7 @@ class TrainingSet:
         layout: joint layout.
         concepts: pooled teacher features per modality (N, D_m), for "c2vl".
         taus: intra-modal temperatures per modality, for "c2vl".
+        pooled: modalities whose K features "c2vl" pools in each step.
         labels, classes: (N,) and their number, for "supervised" only.
         key: fingerprint of what all this was made from; empty: the arrays' own. Arrays that went through a PCA
             differ in their last digits with the number of threads, and a checkpoint must not be refused for that.
@@ -87,6 +89,7 @@ class TrainingSet:
     classes: int = 0
     key: str = ""
     rows: np.ndarray | None = None
+    pooled: dict[str, PooledEachStep] = field(default_factory=dict)
 
 
 def pick_device(wanted: str) -> str:
@@ -122,6 +125,7 @@ def build_learner(config: FitConfig, data: TrainingSet, device: str) -> Learner:
             data.taus,
             config.objective,
             config.view_tau,
+            data.pooled,
         ),
         "skeletonclr": lambda: ViewLearner(encoder, views, config.momentum, config.view_tau),
         "supervised": lambda: SupervisedLearner(encoder, views, tensor(data.labels), data.classes),
@@ -239,6 +243,7 @@ def run_card(config: FitConfig, data: TrainingSet) -> dict[str, Any]:
 def _content(data: TrainingSet) -> str:
     """Fingerprint of a training set's arrays."""
     extra = [data.taus, data.labels if data.labels is not None else [], data.names]
+    extra += [f"{given.features.key} {given.subset}" for _, given in sorted(data.pooled.items())]
     clips = data.clips if data.rows is None else data.clips[data.rows]
     return fingerprint(clips, *[data.concepts[m] for m in sorted(data.concepts)], *extra)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from c2vl_lab.concepts import ConceptConfig
 from c2vl_lab.data.align import PrepareConfig
 from c2vl_lab.data.augment import AugmentConfig
 from c2vl_lab.errors import ConfigError, choose
 from c2vl_lab.objective import ObjectiveConfig
 from c2vl_lab.pretrain import FitConfig
+from c2vl_lab.prompts.person import STYLES
 
 ARMS = {
     "coordinates": "view-normalised coordinates, nothing learned",
@@ -40,11 +42,14 @@ class RunConfig:
         frames: frames that the encoder sees.
         epochs, batch_size, lr, weight_decay, momentum, view_tau: training.
         crop, turn, tilt, size, noise, flip: augmentation, see :class:`~c2vl_lab.data.augment.AugmentConfig`.
-        teacher: "offline", "open_clip:MODEL:TAG" or "features:PATH".
+        teacher: "offline", "clip-paper", "clip-light", "open_clip:MODEL:TAG", "hf:FOLDER" or "features:PATH".
         captions: "kinematic" or the path of a prompts file {clip name: [sentence, ...]}.
-        pictures: "", "depth", "rendered" or "folder:PATH"; wanted where vision takes part.
+        class_texts: "", or the path of class-level texts that zero-shot classification asks with beside the class
+            names (:func:`~c2vl_lab.prompts.class_prompts.load_class_texts`); they never reach training.
+        pictures: "", "depth", "rendered", "video:PATH" or "folder:PATH"; wanted where vision takes part.
         pictures_per_clip: pictures spread over a clip.
-        pooling, components, center: see :class:`~c2vl_lab.concepts.ConceptConfig`.
+        picture_style: how video is shown, one of :data:`~c2vl_lab.prompts.person.STYLES`; others have one look.
+        pooling, components, center, subset: see :class:`~c2vl_lab.concepts.ConceptConfig`.
         alpha_max, gamma, schedule, warmup, kappa, effective_targets, skeleton_tau, vision_language_pair,
             two_view_weight: see :class:`~c2vl_lab.objective.ObjectiveConfig`; arm "hard"
             sets alpha_max to 0.
@@ -80,11 +85,14 @@ class RunConfig:
     flip: float = 0.0
     teacher: str = "offline"
     captions: str = "kinematic"
+    class_texts: str = ""
     pictures: str = ""
     pictures_per_clip: int = 4
+    picture_style: str = "crop+overlay"
     pooling: str = "ordered"
     components: int = 256
     center: str = "places"
+    subset: int = 0
     alpha_max: float = 0.5
     gamma: float = 0.5
     schedule: str = "progressive"
@@ -100,9 +108,13 @@ class RunConfig:
     def __post_init__(self) -> None:
         choose(self.arm, ARMS, "arm")
         choose(self.modalities, MODALITIES, "choice of modalities")
+        choose(self.picture_style, STYLES, "style of pictures")
         if self.uses_concepts and "vision" in MODALITIES[self.modalities] and not self._has_pictures:
-            raise ConfigError(f"modalities='{self.modalities}' wants pictures: depth, rendered or folder:PATH.")
+            raise ConfigError(
+                f"modalities='{self.modalities}' wants pictures: depth, rendered, video:PATH or folder:PATH."
+            )
         self.prepare_config()
+        self.concept_config()
 
     @property
     def _has_pictures(self) -> bool:
@@ -126,6 +138,14 @@ class RunConfig:
             ConfigError: an unknown way to align or to place the origin.
         """
         return PrepareConfig(align=self.align, origin=self.origin, scale=self.scale)
+
+    def concept_config(self) -> ConceptConfig:
+        """How K features of a clip become one concept.
+
+        Raises:
+            ConfigError: an unknown pooling or centring, or a number out of range.
+        """
+        return ConceptConfig(self.pooling, self.components, self.center, self.subset)
 
     def fit_config(self) -> FitConfig:
         """The training settings of this arm.

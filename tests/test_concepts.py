@@ -245,8 +245,10 @@ def test_choose_tau_meets_its_target(wanted):
 
 
 def test_wrong_settings_are_refused():
-    with pytest.raises(ConfigError, match=r"no pooling named 'max'\. Known: mean, ordered"):
+    with pytest.raises(ConfigError, match=r"no pooling named 'max'\. Known: ordered, mean, attention, subset"):
         ConceptConfig(pooling="max")
+    with pytest.raises(ConfigError, match="subset: 5 of 4 features a clip"):
+        ConceptSpace.fit(cone(), TRAIN, ConceptConfig(pooling="subset", subset=5))
     with pytest.raises(ConfigError, match="components: wanted at least 1"):
         ConceptConfig(components=0)
     with pytest.raises(ConfigError, match="more than 1 and less than the batch of 64"):

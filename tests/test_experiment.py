@@ -158,6 +158,44 @@ def test_the_training_set_never_touches_what_is_said_or_seen_of_test_clips(base,
     assert without.key == training.key
 
 
+def rich():
+    """Sentences that differ at both places."""
+    words = ["The right hand rises above the head.", "The knees bend and the hips sink."]
+    more = ["The person walks ahead.", "A hand waves.", "He looks at the floor.", "Nothing else happens."]
+    table = table_of()
+    return {n: [words[y], more[i % 4]] for i, (n, y) in enumerate(zip(table.name, table.label, strict=True))}
+
+
+def test_class_level_texts_serve_zero_shot_and_never_training(tmp_path):
+    base = make(tmp_path, prompts=rich())
+    texts = tmp_path / "gap.txt"
+    texts.write_text("raise a hand;One arm moves far above the head.\ncrouch;Both knees bend deeply.\n")
+    plain, told = open_experiment(base), open_experiment(replace(base, class_texts=str(texts)))
+    assert told.training_set().key == plain.training_set().key
+    pretrain(told, tmp_path / "run")
+    learner = load_learner(told, tmp_path / "run")
+    assert not np.allclose(class_points(told, learner), class_points(plain, learner), atol=1e-3)
+    assert evaluate(told, tmp_path / "run")["metrics"]["zero_shot"] >= 0.5
+    leaked = {n: ["Both knees bend deeply!", "It moves."] for n in table_of().name}
+    with pytest.raises(DataError, match="is a class-level text"):
+        open_experiment(replace(make(tmp_path, prompts=leaked), class_texts=str(texts))).training_set()
+
+
+@pytest.mark.parametrize("pooling", ["mean", "attention", "subset"])
+def test_every_pooling_runs_to_results(tmp_path, pooling):
+    base = make(tmp_path, prompts=rich())
+    experiment = open_experiment(replace(base, pooling=pooling))
+    pretrain(experiment, tmp_path)
+    assert evaluate(experiment, tmp_path)["metrics"]["linear"] > 0.8
+    learner = load_learner(open_experiment(replace(base, pooling=pooling)), tmp_path)
+    points = joint_space(experiment, learner, np.load(tmp_path / "features.npy"))
+    assert np.isfinite(points["language"]).all()
+    if pooling == "attention":  # what was learned takes part
+        learner.pools["language"].start.data[1] += 5
+        moved = joint_space(experiment, learner, np.load(tmp_path / "features.npy"))
+        assert not np.allclose(points["language"], moved["language"], atol=1e-2)
+
+
 def test_self_supervised_arms_never_see_labels(base, tmp_path):
     table = table_of()
     table["label"] = np.random.default_rng(3).permutation(table["label"].to_numpy())
@@ -242,7 +280,7 @@ def test_the_flat_settings_have_the_defaults_of_their_parts():
     flat.pop("checkpoint_every"), parts.pop("checkpoint_every")
     assert flat["objective"].pop("kappa") == pytest.approx(parts["objective"].pop("kappa"), rel=1e-4)
     assert flat == parts
-    assert ConceptConfig(RunConfig.pooling, RunConfig.components, RunConfig.center) == ConceptConfig()
+    assert RunConfig().concept_config() == ConceptConfig()
     assert RunConfig().prepare_config() == PrepareConfig()
 
 

@@ -35,9 +35,11 @@ def data_fingerprint(parameters: dict[str, Any]) -> str:
     data_dir = parameters.get("data_dir", "")
     dataset = str(parameters.get("dataset", "generated"))
     captions = str(parameters.get("captions", "kinematic"))
+    texts = str(parameters.get("class_texts", ""))
     parts = {
         "dataset": _dataset_key(dataset, data_dir),
         "captions": "" if captions == "kinematic" else _file_key(Path(captions), f"captions={captions}"),
+        "class_texts": _file_key(Path(texts), f"class_texts={texts}") if texts else "",
         "teacher": _teacher_key(str(parameters.get("teacher", "offline"))),
         "pictures": _pictures_key(str(parameters.get("pictures", "")), dataset, data_dir),
     }
@@ -62,28 +64,29 @@ def _teacher_key(teacher: str) -> str:
     kind, _, rest = teacher.partition(":")
     if kind not in TEACHERS:
         raise ConfigError(f"There is no teacher named '{teacher}'. {near_miss(kind, TEACHERS)}")
-    weights = rest if kind == "features" else rest.partition(":")[2]
+    weights = rest.partition(":")[2] if kind == "open_clip" else rest
     path = Path(weights)
-    if kind == "offline" or (kind == "open_clip" and not weights):
+    if kind == "offline" or (kind != "features" and not weights):
         return ""
-    if kind == "open_clip" and path.is_dir():
+    if kind in ("open_clip", "hf") and path.is_dir():
         return fingerprint([[p.name, _file_key(p, "")] for p in sorted(path.rglob("*")) if p.is_file()])
     is_tag = kind == "open_clip" and not path.is_file() and not path.suffix and len(path.parts) == 1
     return "" if is_tag else _file_key(path, f"teacher={teacher}")
 
 
 def _pictures_key(pictures: str, dataset: str, data_dir: str | Path) -> str:
-    """Directory of the depth archives, or names, sizes and times of the images of a folder."""
+    """Directory of the depth archives, or names, sizes and times of the images or videos of a folder."""
     kind, _, rest = pictures.partition(":")
     if pictures and kind not in PICTURES:
         raise ConfigError(f"There are no pictures named '{pictures}'. {near_miss(kind, PICTURES)}")
     if kind == "depth":
         return sources_key(depth_archives(dataset, data_dir))
-    if kind != "folder":
+    if kind not in ("folder", "video"):
         return ""
     folder = Path(rest).expanduser()
     if not rest or not folder.is_dir():
-        raise MissingError(f"pictures={pictures}: wanted a folder with one folder a clip, found none.")
+        held = "one folder a clip" if kind == "folder" else "videos"
+        raise MissingError(f"pictures={pictures}: wanted a folder with {held}, found none.")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     states = [(path.relative_to(folder).as_posix(), path.stat()) for path in files]
     return fingerprint([[name, state.st_size, state.st_mtime_ns] for name, state in states])

@@ -26,7 +26,7 @@ from c2vl_lab.experiment import Experiment, load_learner
 from c2vl_lab.learners import ConceptLearner, Learner, SupervisedLearner
 from c2vl_lab.logs import read_metrics
 from c2vl_lab.models.encoders import build_encoder, parameter_count
-from c2vl_lab.prompts.class_prompts import class_prompts
+from c2vl_lab.prompts.class_prompts import class_prompts, class_sentences
 from c2vl_lab.run_config import TRAINED
 
 Progress = Callable[[str], None] | None
@@ -165,16 +165,31 @@ def joint_space(experiment: Experiment, learner: ConceptLearner, features: np.nd
     main = "language" if "language" in learner.concepts else "vision"
     points = {"skeleton": _unit(heads.skeleton[main](torch.from_numpy(features)).numpy())}
     for modality in learner.concepts:
-        concepts = torch.from_numpy(experiment.concepts(modality))
+        concepts = torch.from_numpy(_pooled(experiment, learner, modality))
         points[modality] = _unit(heads.concept[modality](concepts).numpy())
     return points
 
 
 @torch.no_grad()
+def _pooled(experiment: Experiment, learner: ConceptLearner, modality: str) -> np.ndarray:
+    """(N, D) concepts as the learner pools them; NaN where a clip has no pictures."""
+    if modality not in learner.pools:
+        return experiment.concepts(modality)
+    pool, features = learner.pools[modality].cpu(), experiment.features(modality)
+    blocks = [pool(torch.from_numpy(features[start : start + 1024])) for start in range(0, len(features), 1024)]
+    return torch.cat(blocks).numpy()
+
+
+@torch.no_grad()
 def class_points(experiment: Experiment, learner: ConceptLearner, classes: list[str] | None = None) -> np.ndarray:
-    """(C, D) unit-length points of class names in the learned language space."""
-    texts = class_prompts(classes or experiment.store.classes)
-    raw = text_features(texts, experiment.teacher, experiment.cache)
+    """(C, D) unit-length points of classes in the learned language space: their names, and the run's class texts."""
+    if classes is None:
+        texts = class_sentences(experiment.store.classes, experiment.config.class_texts)
+    else:
+        texts = class_prompts(classes)
+    single = text_features([[text] for own in texts for text in own], experiment.teacher, experiment.cache)
+    ends = np.cumsum([len(own) for own in texts])[:-1]
+    raw = np.stack([_unit(own[:, 0]).mean(axis=0, keepdims=True) for own in np.split(single[:], ends)])
     concepts = torch.from_numpy(experiment.space("language").transform(raw, ordered=False))
     return _unit(learner.heads.eval().cpu().concept["language"](concepts).numpy())
 

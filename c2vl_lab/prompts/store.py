@@ -9,6 +9,7 @@ from typing import Any
 
 from c2vl_lab.artifacts import atomic_path
 from c2vl_lab.errors import DataError, MissingError
+from c2vl_lab.prompts.class_prompts import is_class_list
 
 
 def load_prompts(path: str | Path) -> dict[str, list[str]]:
@@ -31,6 +32,11 @@ def load_prompts(path: str | Path) -> dict[str, list[str]]:
     try:
         prompts = json.loads(text, object_pairs_hook=_unique(where))
     except ValueError as error:
+        if is_class_list(text):
+            raise DataError(
+                f"{where}: these are texts of classes (a name and its text a line), not of clips. They tell the label "
+                "and are for zero-shot classification alone: give the file as class_texts, not as captions."
+            ) from error
         line = getattr(error, "lineno", "?")
         raise DataError(f"{where}, line {line}: not valid JSON ({error}). Export the prompts again.") from error
     check_prompts(prompts, where)

@@ -1,7 +1,7 @@
 """Features on disk: appended batch by batch, resumed where they were cut, read through the page cache.
 
-A finished file ``KEY.npy`` has beside it ``KEY.json`` (teacher, source, shape, versions) and ``KEY.names.jsonl`` (a clip
-or a sentence a line), so it can serve elsewhere as ``features:PATH``. While it is made, ``KEY.part`` grows and
+A finished file ``KEY.npy`` has beside it ``KEY.json`` (teacher, source, shape, versions) and ``KEY.names.jsonl`` (one
+clip or sentence a line), so it can serve elsewhere as ``features:PATH``. While it is made, ``KEY.part`` grows and
 ``KEY.part.journal`` says how many rows are safely on the disk; what lies beyond is cut off on the next start.
 """
 
