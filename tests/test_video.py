@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from video_files import SIZE, body, clip, number_of, numbered, store_of, write_video
 
+from c2vl_lab import experiment
+from c2vl_lab.bench.fingerprints import data_fingerprint
 from c2vl_lab.data.layouts import NTU25
 from c2vl_lab.errors import ConfigError, DataError, MissingError
 from c2vl_lab.prompts.decoding import VideoFrames
@@ -15,6 +17,7 @@ from c2vl_lab.prompts.person import CROP_SIDE, boxes_box, draw_person, person_bo
 from c2vl_lab.prompts.pictures import open_pictures
 from c2vl_lab.prompts.rendering import COLOURS
 from c2vl_lab.prompts.video import VideoPictures
+from c2vl_lab.run_config import RunConfig
 
 pytest.importorskip("av", reason="PyAV is not installed")
 ONE, TWO = "S001C001P001R001A001", "S001C001P001R001A050"
@@ -303,3 +306,29 @@ def test_threads_get_the_same_pictures_as_one(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda name: source.pictures(name, 4), names))
     np.testing.assert_array_equal(alone, together)
+
+
+def test_a_run_passes_its_style_and_its_videos_are_part_of_what_it_reads(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(experiment, "open_pictures", lambda *words: asked.append(words) or _Stop.now())
+    config = {"modalities": "vision", "pictures": f"video:{tmp_path}", "work_dir": str(tmp_path / "work")}
+    opened = experiment.open_experiment(RunConfig(**config, picture_style="crop"))
+    with pytest.raises(_Stop):
+        opened.features("vision")
+    assert asked[0][0] == config["pictures"] and asked[0][3] == "crop"
+    with pytest.raises(ConfigError, match="style of pictures named 'crops'"):
+        RunConfig(**config, picture_style="crops")
+
+    parameters = {"dataset": "generated", "pictures": f"video:{tmp_path / 'videos'}"}
+    with pytest.raises(MissingError, match="wanted a folder with videos, found none"):
+        data_fingerprint(parameters)
+    write_video(tmp_path / "videos" / "a.avi", 2)
+    before = data_fingerprint(parameters)
+    write_video(tmp_path / "videos" / "b.avi", 2)
+    assert before and data_fingerprint(parameters) != before
+
+
+class _Stop(Exception):
+    @classmethod
+    def now(cls):
+        raise cls

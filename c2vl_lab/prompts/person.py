@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from c2vl_lab.data.layouts import JointLayout
-from c2vl_lab.prompts.rendering import SECOND_BODY, side_colour
+from c2vl_lab.prompts.rendering import side_colour
 
 STYLES = {
     "crop+overlay": "the square around the people, their skeletons drawn on it",
@@ -26,7 +26,7 @@ FULL_SIDE = 672  # longer side of whole frames
 MARGIN = 0.15  # added on each side, as a share of the longer side: joints end at the middle of the head, at the ankles
 GLITCH = 2.0  # percent of a body's frames that may lie beyond each edge: joints fly about where tracking is lost
 OVERSAMPLING = 2  # drawn twice as large and reduced: smooth lines
-OUTLINE = (245, 245, 245)  # under the bones: they show on dark clothes too
+OUTLINES = ((245, 245, 245), (20, 20, 20))  # light under the first person's bones, dark under everybody else's
 OPACITY = 0.85  # of the drawing; the person stays visible under it
 
 Box = tuple[float, float, float]  # left, top, side; it may reach beyond the frame
@@ -110,11 +110,11 @@ def _overlaid(image: Any, points: np.ndarray, layout: JointLayout) -> Any:
     layer = Image.new("RGBA", (image.width * OVERSAMPLING, image.height * OVERSAMPLING))
     pen = ImageDraw.Draw(layer)
     for body, joints in enumerate(points * OVERSAMPLING):
-        colours = [side_colour(name, SECOND_BODY if body else 0.0) for name in layout.joints]
+        colours = [side_colour(name) for name in layout.joints]
         known = np.isfinite(joints).all(axis=-1)
         bones = [(child, parent) for child, parent in layout.bones if known[child] and known[parent]]
         for child, parent in bones:
-            _line(pen, joints[parent], joints[child], OUTLINE, 5)
+            _line(pen, joints[parent], joints[child], OUTLINES[min(body, 1)], 5)
         for child, parent in bones:
             _line(pen, joints[parent], joints[child], colours[child], 3)
         for joint in np.flatnonzero(known):
