@@ -65,7 +65,11 @@ def test_a_few_frames_after_the_end_are_the_last_one_and_more_are_an_error(tmp_p
 
 def test_damaged_files_are_one_sentence_with_the_file(tmp_path):
     whole = write_video(tmp_path / "whole.avi", 60).read_bytes()
-    for name, data in (("text.avi", b"no video at all"), ("empty.avi", b""), ("head.avi", whole[:3000])):
+    strange = whole.replace(b"FMP4", b"ZZZZ")
+    for name, data in (
+        *(("text.avi", b"no video at all"), ("empty.avi", b"")),
+        *(("head.avi", whole[:3000]), ("codec.avi", strange)),
+    ):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(DataError, match=f"{name}: ") as caught:
             list(VideoFrames(tmp_path / name, [0, 50]))

@@ -45,7 +45,7 @@ class VideoFrames:
         """
         av = load_av()
         try:
-            with av.open(str(self._path)) as container:
+            with av.open(str(self._path), metadata_errors="ignore") as container:
                 yield from self._frames(container)
         except (av.error.FFmpegError, ValueError, IndexError, EOFError) as error:
             reason = getattr(error, "strerror", None) or str(error)
@@ -53,8 +53,9 @@ class VideoFrames:
             raise DataError(f"{self._path}: not readable {part} ({reason}). Fetch the file again.") from error
 
     def _frames(self, container: Any) -> Iterator[np.ndarray]:
-        if not container.streams.video:
-            raise DataError(f"{self._path}: wanted a video, found a file without pictures.")
+        if not container.streams.video or container.streams.video[0].codec_context is None:
+            found = "a codec that PyAV does not know" if container.streams.video else "no pictures in the file"
+            raise DataError(f"{self._path}: wanted a video, found {found}.")
         stream = container.streams.video[0]
         stream.thread_type, stream.codec_context.thread_count = "NONE", 1  # clips are decoded side by side
         self.length = int(stream.frames or 0)
