@@ -20,15 +20,15 @@ GOOD = "The person raises the right hand and seems to drink from a cup."
 class ChatServer:
     """Answers like ``vllm serve``; ``behave(number, request)`` says how the request (0, 1, ...) fares.
 
-    Behaviours: ``ok``, ``empty``, ``cut``, ``nonsense``, ``signs``, ``refusal``, ``busy`` (429), ``later`` (429 with
-    Retry-After), ``broken`` (500), ``stall``, ``drip``, ``reset`` (connection reset), ``torn`` (half a body), ``html``,
+    Behaviours: ``ok``, ``slow``, ``empty``, ``cut``, ``nonsense``, ``signs``, ``refusal``, ``busy`` (429), ``later``
+    (429 with Retry-After), ``broken`` (500), ``stall``, ``drip``, ``reset`` (connection reset), ``torn`` (half a body), ``html``,
     ``bad`` (400), ``forbidden`` (401).
     """
 
     def __init__(self, behave: Callable[[int, dict], str] = lambda number, request: "ok", models: tuple = ("tiny",)):
         self.behave, self.models = behave, models
         self.requests: list[dict] = []  # every request: its JSON, with "when", "how" and "picture" besides
-        self.stall = 0.6
+        self.stall = 1.5
         self.open = 0
         self.most_open = 0
         self._lock = threading.Lock()
@@ -102,6 +102,7 @@ def _handler(owner: ChatServer) -> type[BaseHTTPRequestHandler]:
             elif how in ("torn", "drip"):
                 self.half(how)
             else:
+                time.sleep(0.1 if how == "slow" else 0.0)
                 self.send(200, completion(how))
 
         def half(self, how: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from chat_server import GOOD, Dots, clips
 
+from c2vl_lab.config import to_dict
 from c2vl_lab.data.datasets import open_dataset
 from c2vl_lab.errors import ConfigError, DataError, MissingError, StorageError
 from c2vl_lab.prompts.asking.answers import AnswerStore
@@ -17,7 +18,7 @@ from c2vl_lab.prompts.asking.captioner import KinematicBackend
 from c2vl_lab.prompts.asking.judging import fault_of, tidy
 from c2vl_lab.prompts.asking.lines import LineWriter, append_shared, read_lines
 from c2vl_lab.prompts.asking.looking import answer_table
-from c2vl_lab.prompts.asking.protocol import Answer
+from c2vl_lab.prompts.asking.protocol import Answer, Sampling
 from c2vl_lab.prompts.asking.replay import ReplayBackend
 from c2vl_lab.prompts.asking.runner import ask
 from c2vl_lab.prompts.asking.series import Record, Series
@@ -84,6 +85,10 @@ def test_every_part_of_the_key_matters():
         **{**{n: getattr(base, n) for n in Series.__dataclass_fields__}, "question": "new", "version": "9"}
     )
     assert renamed.key(0, "media") == key and renamed.id == base.id, "names of things change no answer"
+
+
+def test_a_whole_number_for_a_temperature_is_the_same_setting():
+    assert repr(to_dict(Sampling(temperature=0))) == repr(to_dict(Sampling()))
 
 
 WRITER = """
@@ -289,6 +294,7 @@ def test_replay_and_the_captioner_answer_without_pictures(tmp_path):
         (" \n ", "stop", "empty"),
         ("<think>Let me see", "stop", "empty"),
         (GOOD, "length", "cut: the model reached its limit of tokens"),
+        ("The person", "content_filter", "refused"),
         ("12 / 7 ...", "stop", "nonsense: no letters"),
         ("a hand \ufffd\ufffd", "stop", "nonsense: broken characters"),
         ("I cannot see a person in this image.", "stop", "refused"),

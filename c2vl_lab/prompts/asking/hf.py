@@ -13,7 +13,7 @@ from c2vl_lab.errors import ConfigError, DataError, MissingError
 from c2vl_lab.prompts.asking.protocol import Answer, Request, Sampling
 from c2vl_lab.teachers.torchvision_guard import guard_torchvision
 
-INSTALL = "pip install -c constraints.txt 'c2vl-lab[lmm]'"
+INSTALL = "pip install -c constraints.txt -e '.[lmm]'"
 
 
 class TransformersBackend:

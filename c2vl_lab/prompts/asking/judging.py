@@ -30,6 +30,8 @@ def fault_of(text: str, finish: str = "stop") -> str:
     sentence = tidy(text)
     if finish == "length":
         return "cut: the model reached its limit of tokens"
+    if finish == "content_filter":
+        return "refused"
     if not sentence:
         return "empty"
     if not any(sign.isalpha() for sign in sentence):

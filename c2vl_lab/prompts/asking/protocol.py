@@ -31,6 +31,9 @@ class Sampling:
         if self.max_tokens < 1 or self.temperature < 0 or self.retry_temperature < 0 or self.seed < 0:
             raise ConfigError(f"Sampling wants max_tokens >= 1 and nothing below 0, found {self}.")
 
+        for name in ("temperature", "retry_temperature"):  # 0 and 0.0 are one setting, so they must have one key
+            object.__setattr__(self, name, float(getattr(self, name)))
+
     def at(self, attempt: int) -> Sampling:
         """The sampling of an attempt: another seed, some temperature, and room for an answer that was cut."""
         if attempt == 0:

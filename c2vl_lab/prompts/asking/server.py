@@ -32,7 +32,7 @@ JPEG_QUALITY = 95
 ANSWER_LIMIT = 2**22  # bytes; an answer has a few hundred
 LONGEST_WAIT = 300.0  # seconds; also of what a server asks for
 AGAIN = {408, 409, 425, 429}  # besides all 5xx
-NEVER = {401, 403, 404, 405}  # the same for every request: wrong key, wrong address, no such model
+NEVER = {401, 403, 404, 405}  # wrong key, wrong address, no such model; unless the server has answered before
 
 
 class ServerBackend:
@@ -85,6 +85,7 @@ class ServerBackend:
         self.concurrency, self.timeout, self.tries, self.first_wait = concurrency, timeout, tries, first_wait
         self._client = _client(self.url, concurrency, timeout)
         self._stop = threading.Event()
+        self._has_answered = False
         self.model = model or self._only_model()
 
     def ask(self, requests: Iterable[Request]) -> Iterator[Answer]:
@@ -106,6 +107,7 @@ class ServerBackend:
         for number in range(self.tries):
             reply = self._post(body)
             if isinstance(reply, _Reply):
+                self._has_answered = True
                 return Answer(request, reply.text, reply.finish, time.monotonic() - start)
             reason = reply.reason
             if not reply.again:
@@ -147,12 +149,13 @@ class ServerBackend:
         if status == 200:
             return _read_reply(content)
         said = f"HTTP {status}: {content[:200].decode(errors='replace').strip()}"
-        if status in NEVER:
+        if status in NEVER and not self._has_answered:
             raise ConfigError(
                 f"{self.url} refuses to answer for the model '{self.model}' ({said}). Check the address (it usually "
                 f"ends in /v1), the model's name and the key in the environment variable {KEY_VARIABLE}."
             )
-        return _Trouble(said, status in AGAIN or status >= 500, _retry_after(headers.get("retry-after", "")))
+        again = status in AGAIN | NEVER or status >= 500
+        return _Trouble(said, again, _retry_after(headers.get("retry-after", "")))
 
     def _exchange(self, method: str, url: str, body: bytes | None) -> tuple[int, httpx.Headers, bytes]:
         """Status, headers and body; a server that sends drop by drop does not hold us longer than ``timeout``."""
