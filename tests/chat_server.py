@@ -21,8 +21,8 @@ class ChatServer:
     """Answers like ``vllm serve``; ``behave(number, request)`` says how the request (0, 1, ...) fares.
 
     Behaviours: ``ok``, ``slow``, ``empty``, ``cut``, ``nonsense``, ``signs``, ``refusal``, ``busy`` (429), ``later``
-    (429 with Retry-After), ``broken`` (500), ``stall``, ``drip``, ``reset`` (connection reset), ``torn`` (half a body), ``html``,
-    ``bad`` (400), ``forbidden`` (401).
+    (429 with Retry-After), ``broken`` (500), ``bad`` (400), ``forbidden`` (401), ``stall``, ``drip``, ``reset``
+    (connection reset), ``torn`` (half a body), ``html``.
     """
 
     def __init__(self, behave: Callable[[int, dict], str] = lambda number, request: "ok", models: tuple = ("tiny",)):
