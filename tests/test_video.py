@@ -3,20 +3,24 @@
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import ntu_files
 import numpy as np
+import pku_files
 import pytest
 from video_files import SIZE, body, clip, number_of, numbered, store_of, write_video
 
 from c2vl_lab import experiment
 from c2vl_lab.bench.fingerprints import data_fingerprint
+from c2vl_lab.data.datasets import open_dataset
 from c2vl_lab.data.layouts import NTU25
 from c2vl_lab.errors import ConfigError, DataError, MissingError
 from c2vl_lab.prompts.decoding import VideoFrames
+from c2vl_lab.prompts.frames import spread
 from c2vl_lab.prompts.kinect import COLOR_SIZE, color_pixels
 from c2vl_lab.prompts.person import CROP_SIDE, boxes_box, draw_person, person_box
 from c2vl_lab.prompts.pictures import open_pictures
 from c2vl_lab.prompts.rendering import COLOURS
-from c2vl_lab.prompts.video import VideoPictures
+from c2vl_lab.prompts.video import VideoPictures, joint_places
 from c2vl_lab.run_config import RunConfig
 
 pytest.importorskip("av", reason="PyAV is not installed")
@@ -336,3 +340,31 @@ class _Stop(Exception):
     @classmethod
     def now(cls):
         raise cls
+
+
+def test_from_raw_ntu_files_to_pictures(tmp_path):
+    """The reader's frame indices and pixels fit the video, also where nobody is seen in the first frames."""
+    person = ntu_files.person(1, -0.4, frames=40)
+    recording = [[]] * 8 + [[(ntu_files.A, joints)] for joints in person]
+    name = ntu_files.NAME
+    ntu_files.write_skeleton_file(tmp_path / "nturgb+d_skeletons" / f"{name}.skeleton", recording)
+    store = open_dataset("ntu60", tmp_path, tmp_path / "work", workers=1)
+    write_video(tmp_path / "nturgb+d_rgb" / f"{name}_rgb.avi", 48)
+    source = open_pictures(f"video:{tmp_path / 'nturgb+d_rgb'}", store, style="full")
+    frames = store[0].frames
+    assert [number_of(picture) for picture in source.pictures(name, 4)] == [frames[i] for i in spread(len(frames), 4)]
+    places = joint_places(store)(store[0], 1920, 1080)
+    at = {int(frame): row for row, frame in enumerate(frames)}
+    np.testing.assert_allclose(places[at[20], 0], ntu_files.color_places(person[12]), atol=0.01)
+
+
+def test_from_raw_pku_files_to_pictures(tmp_path):
+    walk = pku_files.walking_body(1, frames=150)
+    pku_files.write_video(tmp_path, "A01N02-R", pku_files.two_bodies(walk), [(1, 31, 70), (9, 90, 129)])
+    store = open_dataset("pku2", tmp_path, tmp_path / "work", workers=1)
+    write_video(tmp_path / "rgb" / "A01N02-R.avi", 150)
+    source = open_pictures(f"video:{tmp_path / 'rgb'}", store, style="full")
+    assert source.names() == set(store.names)
+    assert [number_of(picture) for picture in source.pictures(store.names[0], 2)] == [40, 60]
+    assert [number_of(picture) for picture in source.pictures(store.names[1], 2)] == [99, 119]
+    assert len(open_pictures(f"video:{tmp_path / 'rgb'}", store).pictures(store.names[0], 2)) == 2
