@@ -99,22 +99,27 @@ def _handler(owner: ChatServer) -> type[BaseHTTPRequestHandler]:
             elif how == "stall":
                 time.sleep(owner.stall)
                 self.close_connection = True
-            elif how in ("torn", "drip"):
-                self.half(how)
+            elif how == "torn":
+                self.send_head(len(json.dumps(completion("ok"))))
+                self.wfile.write(b'{"object": "chat.compl')
+                self.close_connection = True
+            elif how == "drip":
+                self.drip(json.dumps(completion("ok")).encode())
             else:
                 time.sleep(0.1 if how == "slow" else 0.0)
                 self.send(200, completion(how))
 
-        def half(self, how: str) -> None:
-            body = json.dumps(completion("ok")).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            for place in range(len(body) // 2):
+        def drip(self, body: bytes) -> None:
+            """A good answer in the end, byte by byte."""
+            self.send_head(len(body))
+            for place in range(len(body)):
                 self.wfile.write(body[place : place + 1])
-                if how == "drip":
-                    time.sleep(0.02)
-            self.close_connection = True
+                time.sleep(0.01)
+
+        def send_head(self, size: int) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(size))
+            self.end_headers()
 
         def send(self, status: int, value: object, headers: dict | None = None) -> None:
             body = (value if isinstance(value, str) else json.dumps(value)).encode()

@@ -43,6 +43,7 @@ def test_a_good_server_is_asked_once_a_picture_with_the_question_and_the_picture
     assert outcome.complete and outcome.asked == outcome.wanted == 20
     assert Counter(server.answered("slow")).most_common(1)[0][1] == 1 and len(server.requests) == 20
     assert answers.to_prompts(NAMES, outcome.series) == {name: [GOOD] * 4 for name in NAMES}
+    assert 0.1 <= answers.records(outcome.series, "a", 0)[0].seconds < 20
     sent = server.requests[0]
     picture, text = sent["messages"][0]["content"]
     assert text == {"type": "text", "text": "What is the person trying to do?"}
@@ -110,6 +111,12 @@ def test_retry_after_is_obeyed(tmp_path):
     assert outcome.complete and second["when"] - first["when"] >= 0.4
     assert _retry_after("120") == 120.0 and _retry_after("soon") is None and _retry_after("") is None
     assert 50 < _retry_after(time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 60))) < 61
+
+
+def test_an_answer_that_comes_drop_by_drop_is_not_waited_for(tmp_path):
+    with ChatServer(lambda n, _: ("drip", "ok")[n]) as server:
+        outcome, _ = run(server, tmp_path, ["a"], count=1, timeout=0.5)
+    assert outcome.complete and len(server.requests) == 2
 
 
 def test_waiting_grows_and_has_chance_in_it():
@@ -185,9 +192,9 @@ def test_parts_take_turns_over_the_pictures(tmp_path):
 
 def test_shards_share_the_work_and_make_a_whole(tmp_path):
     with ChatServer() as server:
-        for number in (1, 2, 3):
+        for number, clip_count in ((1, 2), (2, 2), (3, 1)):
             outcome, answers = run(server, tmp_path, shard=(number, 3))
-            assert outcome.complete
+            assert outcome.complete and outcome.asked == outcome.wanted == 4 * clip_count
         assert set(answers.to_prompts(NAMES, outcome.series)) == set(NAMES)
         assert len(server.requests) == 20 and set(Counter(server.answered()).values()) == {1}
     with pytest.raises(ConfigError, match=r"1 <= i <= n, found 4/3"):
