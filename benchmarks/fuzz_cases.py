@@ -136,7 +136,7 @@ def _damage_tree(case: Case, rng: Rng) -> None:
         case.files[path] = specials[choice]
         case.what.append(f"{path}: {specials[choice].kind} {specials[choice].target}".rstrip())
     elif choice == 8:
-        new = ["x" + name, name.upper(), name + ".bak", "nested/" + name, "a\nb" + name, "é " + name][
+        new = ["x" + name, name.upper(), name + ".bak", "nested/" + name, "a\nb" + name, "\udcff" + name][
             int(rng.integers(6))
         ]
         case.files[str(folder / new)] = data

@@ -195,13 +195,14 @@ def _spoil(arguments: dict[str, Any], rng: Rng) -> str:
         return "other number of arrays"
     if choice <= 6 and len(table) and len(table.columns):
         column = table.columns[int(rng.integers(len(table.columns)))]
-        table[column] = table[column].astype(object)
-        table.at[table.index[int(rng.integers(len(table)))], column] = value
+        cells = table[column].tolist()
+        cells[int(rng.integers(len(cells)))] = value
+        table[column] = pd.Series(cells, index=table.index, dtype=object)
         arguments["table"] = table
         return f"table column {column} holds {str(value)[:30]!r}"
     if choice == 7 and len(table.columns):
         column = table.columns[int(rng.integers(len(table.columns)))]
-        arguments["table"] = [table.drop(columns=column), table.iloc[1:], pd.concat([table, table])][
+        arguments["table"] = [table.drop(columns=column), table.iloc[1:], pd.concat([table, table], ignore_index=True)][
             int(rng.integers(3))
         ]
         return f"table without {column}, shorter or longer"

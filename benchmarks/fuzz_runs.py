@@ -56,6 +56,8 @@ def judge_error(case: Case, text: str, work: Path) -> tuple[str, str]:
     """An error must name the file, and the line where one is at fault, and leave no store behind."""
     if len(text) > LONGEST_MESSAGE or not text.strip():
         return "violation", f"a message of {len(text)} characters: {text[:300]}"
+    if not all(letter.isprintable() or letter in "\n" for letter in text):
+        return "violation", f"a message that no terminal shows: {ascii(text)[:300]}"
     if any(word in text for word in OUT_OF_MEMORY):
         return "violation", f"took what memory there was: {text[:300]}"
     if any(work.glob("**/meta.json")):

@@ -5,9 +5,21 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 5000  # characters of a message
+
 
 class C2VLError(Exception):
-    """Root of every error that the package raises on purpose."""
+    """Root of every error that the package raises on purpose.
+
+    Messages quote what files hold and how they are called. What a terminal or a text file cannot take (control
+    characters, half characters) is written as an escape, and a message without end is cut.
+    """
+
+    def __init__(self, message: object = ""):
+        text = str(message)
+        if not text.replace("\n", "").isprintable():
+            text = "".join(c if c == "\n" or c.isprintable() else ascii(c)[1:-1] for c in text[: 2 * LONGEST])
+        super().__init__(text if len(text) <= LONGEST else f"{text[:LONGEST]} ... (the rest of the message is cut)")
 
 
 class ConfigError(C2VLError):

@@ -150,3 +150,18 @@ def test_absurd_coordinates_of_ones_own_are_refused_without_a_warning(tmp_path, 
 def test_an_absent_layout_file_is_named(tmp_path):
     with pytest.raises(MissingError, match=r"nowhere\.json"):
         own(tmp_path, layout=str(tmp_path / "nowhere.json"))
+
+
+def test_a_name_that_no_file_can_hold_is_refused_in_a_sentence(tmp_path):
+    with pytest.raises(DataError, match="printable") as caught:
+        own(tmp_path, name=["S001\ud800"])
+    assert str(caught.value).encode()
+
+
+def test_a_missing_list_of_gigabytes_is_refused_unread(tmp_path):
+    from c2vl_lab.data.readers.ntu_sources import listed_names
+
+    with open(tmp_path / "missing.txt", "wb") as hole:
+        hole.truncate(5 * 2**30)
+    with pytest.raises(DataError, match=r"missing\.txt.*5368709120"):
+        listed_names(tmp_path / "missing.txt")

@@ -47,14 +47,20 @@ class Clip:
     color: np.ndarray | None = None
 
 
+def printable(text: str) -> str:
+    """``text`` as it is, or with escapes for what a terminal or a UTF-8 file cannot take."""
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
 def check_clip(clip: Clip, layout: JointLayout, classes: int) -> None:
     """Refuse a clip that would damage a store, naming its source.
 
     Raises:
         DataError: a label outside the classes, an absurd number, a wrong shape, or joints that are not finite.
     """
-    where = clip.source or clip.name
-    if not clip.name.isprintable() or not "".join(clip.ids).isprintable():
+    where = printable(clip.source or clip.name)
+    half = any("\ud800" <= letter <= "\udfff" for letter in clip.source)  # no UTF-8 file can hold them
+    if half or not all(map(str.isprintable, (clip.name, *clip.ids))):
         raise DataError(f"{where}: wanted a clip name of printable characters, found {clip.name!r}. Rename the clip.")
     if not 0 <= clip.label < classes:
         raise DataError(

@@ -18,7 +18,7 @@ import pandas as pd
 
 from c2vl_lab.artifacts import read_json
 from c2vl_lab.data.align import spread
-from c2vl_lab.data.clips import Clip
+from c2vl_lab.data.clips import Clip, printable
 from c2vl_lab.data.layouts import JointLayout, known_layout, layout_from_bones
 from c2vl_lab.data.store import SPLIT, SkeletonStore
 from c2vl_lab.data.writing import write_store
@@ -170,8 +170,8 @@ def _part(value: Any, column: str, where: str) -> str:
 
 
 def _brief(value: Any) -> str:
-    """The start of a text for a message."""
-    text = str(value)
+    """The start of a text, printable, for a message."""
+    text = printable(str(value))
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 

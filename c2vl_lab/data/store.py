@@ -187,7 +187,8 @@ class SkeletonStore:
 
 def clip_digest(clip: Clip) -> str:
     """16 hexadecimal digits of what a result depends on: name, label, coordinates, tracking and frame numbers."""
-    return fingerprint(clip.xyz, clip.present, clip.frames, [clip.name, int(clip.label)])
+    arrays = [np.asarray(getattr(clip, name), ARRAYS[name][0]) for name in REQUIRED]
+    return fingerprint(*arrays, [clip.name, int(clip.label)])
 
 
 def layout_of(meta: dict[str, Any]) -> JointLayout:
@@ -214,7 +215,8 @@ def _read_table(path: Path) -> pd.DataFrame:
     try:
         header = pd.read_csv(path, nrows=0)
         splits = {column: str for column in header.columns if column.startswith(SPLIT)}
-        clips = pd.read_csv(path, dtype=kinds | text | splits, keep_default_na=False)
+        with np.errstate(invalid="ignore", over="ignore"):  # numbers that are no whole numbers are refused
+            clips = pd.read_csv(path, dtype=kinds | text | splits, keep_default_na=False)
     except (OSError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: the table of clips cannot be read ({str(error)[:300]}). {AGAIN}") from error
     lacking = [column for column in COLUMNS if column not in clips.columns]

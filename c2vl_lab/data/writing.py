@@ -7,29 +7,26 @@ folder is completed and renamed, so the store appears whole or not at all and an
 
 from __future__ import annotations
 
-import errno
-import io
 import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from c2vl_lab.artifacts import fingerprint, only_writer, write_json
-from c2vl_lab.data.clips import Clip, check_clip
+from c2vl_lab.artifacts import fingerprint, only_writer
+from c2vl_lab.data.clips import Clip, check_clip, printable
+from c2vl_lab.data.disk import HEADER, storage_errors, to_disk, write_header, write_text
 from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.data.readers.sources import PartReading
 from c2vl_lab.data.store import ARRAYS, COLUMNS, FORMAT, REQUIRED, SPLIT, SkeletonStore, clip_digest
-from c2vl_lab.errors import DataError, StorageError
+from c2vl_lab.errors import DataError
 
-HEADER = 128  # bytes of an .npy header of our shapes, whatever the number of rows
 BLOCK = 256  # clips that write_store holds at a time
 
 
@@ -93,7 +90,7 @@ class StoreWriter:
             try:
                 self._check(clip)
             except DataError as error:
-                faults[clip.source or clip.name] = str(error)
+                faults[printable(clip.source or clip.name)] = str(error)
                 continue
             self._seen.add(clip.name)
             rows.append(_row(clip))
@@ -111,10 +108,10 @@ class StoreWriter:
         with storage_errors(self.path):
             for name, stream in self._streams.items():
                 stream.write(b"".join(blocks[name]))
-                _to_disk(stream)
+                to_disk(stream)
             entry["sizes"] = {name: stream.tell() for name, stream in self._streams.items()}
             self._journal_stream.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
-            _to_disk(self._journal_stream)
+            to_disk(self._journal_stream)
         self._take(entry)
 
     def finish(
@@ -151,14 +148,11 @@ class StoreWriter:
         }
         with storage_errors(self.path):
             for name, stream in self._streams.items():
-                _write_header(stream, name, len(self.layout))
-                _to_disk(stream)
+                write_header(stream, name, len(self.layout))
+                to_disk(stream)
             self.close()
-            table = self._folder / "clips.csv"
-            _table(self._rows).to_csv(table, index=False, lineterminator="\n")
-            with open(table, "rb") as written:
-                os.fsync(written.fileno())
-            write_json(self._folder / "meta.json", meta)
+            write_text(self._folder / "clips.csv", _table(self._rows).to_csv(index=False, lineterminator="\n"))
+            write_text(self._folder / "meta.json", json.dumps(meta, indent=2, ensure_ascii=False) + "\n")
             self._put_in_place()
         return SkeletonStore.open(self.path)
 
@@ -170,8 +164,8 @@ class StoreWriter:
     def discard(self) -> None:
         """Remove everything that was not put in place."""
         self.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
         self._log.unlink(missing_ok=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _check(self, clip: Clip) -> None:
         where = clip.source or clip.name
@@ -180,6 +174,9 @@ class StoreWriter:
         lacking = [name for name in self._names if getattr(clip, name) is None]
         if lacking:
             raise DataError(f"{where}: the other clips have {', '.join(lacking)}, this one has not.")
+        more = [name for name in ARRAYS if name not in self._names and getattr(clip, name) is not None]
+        if more:
+            raise DataError(f"{where}: this clip has {', '.join(more)}, the clips before it have not.")
         check_clip(clip, self.layout, self._classes)
 
     def _journal(self) -> list[dict[str, Any]]:
@@ -189,10 +186,16 @@ class StoreWriter:
             entries = [json.loads(line) for line in lines]
         except (FileNotFoundError, ValueError):
             return []
-        usable = entries and entries[0] == self._first and self._folder.is_dir()
+        usable = len(entries) > 0 and entries[0] == self._first and self._holds(entries[-1].get("sizes", {}))
         return entries if usable else []
 
+    def _holds(self, sizes: dict[str, int]) -> bool:
+        """Whether every array is as long as the journal says, or longer."""
+        files = {name: self._folder / f"{name}.npy" for name in self._names}
+        return all(file.is_file() and file.stat().st_size >= sizes.get(name, HEADER) for name, file in files.items())
+
     def _begin(self) -> None:
+        self._log.unlink(missing_ok=True)
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
         for name in self._names:
@@ -290,30 +293,6 @@ def write_store(
             writer.discard()
 
 
-@contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turn what the operating system says about writing into a sentence with a remedy.
-
-    Raises:
-        StorageError: instead of an ``OSError``.
-    """
-    try:
-        yield
-    except OSError as error:
-        remedy = {
-            errno.ENOSPC: "The disk is full. Free some space, or set the work folder to another disk",
-            errno.EDQUOT: "The disk quota is used up. Free some space, or set the work folder elsewhere",
-            errno.EFBIG: "The file is larger than allowed here. Set the work folder to another disk",
-            errno.EROFS: "The disk is read-only. Set the work folder to one that can be written to",
-            errno.EACCES: "The folder may not be written to. Set the work folder to one that may",
-            errno.EPERM: "The folder may not be written to. Set the work folder to one that may",
-        }.get(error.errno or 0, "Check the work folder")
-        raise StorageError(
-            f"{path}: the store cannot be written ({error.strerror or error}). {remedy}; the same command goes on "
-            f"with the rest. Whatever store was there before is as it was."
-        ) from error
-
-
 def _row(clip: Clip) -> dict[str, Any]:
     """A clip's row in the table."""
     plain = {name: getattr(clip, name) for name in COLUMNS if name not in ("length", "bodies", "ids", "digest")}
@@ -337,25 +316,3 @@ def _plain(layout: JointLayout) -> dict[str, Any]:
         "parents": list(layout.parents),
         "mirror": list(layout.mirror),
     }
-
-
-def _write_header(stream: BinaryIO, name: str, joints: int) -> None:
-    """Fill in the space that was left for the .npy header; the rows follow from the file's length."""
-    dtype, tail = ARRAYS[name]
-    shape = [joints if part == "V" else int(part) for part in tail]
-    row = int(np.dtype(dtype).itemsize * np.prod(shape, dtype=int))
-    rows = (os.fstat(stream.fileno()).st_size - HEADER) // row
-    header = io.BytesIO()
-    described = {"descr": dtype, "fortran_order": False, "shape": (rows, *shape)}
-    np.lib.format.write_array_header_1_0(header, described)
-    text = header.getvalue()
-    if len(text) > HEADER:
-        raise DataError(f"{name}.npy: the header takes {len(text)} bytes, {HEADER} were kept for it.")
-    padded = text[:8] + (HEADER - 10).to_bytes(2, "little") + text[10:-1].ljust(HEADER - 11) + b"\n"
-    stream.seek(0)
-    stream.write(padded)
-
-
-def _to_disk(stream: BinaryIO) -> None:
-    stream.flush()
-    os.fsync(stream.fileno())

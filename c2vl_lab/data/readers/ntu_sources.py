@@ -73,6 +73,8 @@ def listed_names(path: Path) -> list[str]:
     Raises:
         DataError: the file is no text, holds no name, or a name is misspelled (line named).
     """
+    if path.stat().st_size > FILE_LIMIT:
+        raise DataError(f"{path}: wanted names such as {EXAMPLE}, found {path.stat().st_size} bytes.")
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
