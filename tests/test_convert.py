@@ -5,17 +5,20 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ntu_files import skeleton_text, standing_body
 
-from c2vl_lab.data import writing
+from c2vl_lab.data import datasets, writing
 from c2vl_lab.data.clips import Clip
 from c2vl_lab.data.convert import convert
 from c2vl_lab.data.datasets import open_dataset
@@ -119,7 +122,7 @@ def test_a_disk_that_fills_up_at_any_step(tmp_path, straight, monkeypatch, step)
     old = content(tmp_path / "s")
     (tmp_path / "s").rename(tmp_path / "kept")
     left = [4 * step]
-    real = writing._to_disk
+    real = writing.to_disk
 
     def full(stream):
         left[0] -= 1
@@ -128,7 +131,7 @@ def test_a_disk_that_fills_up_at_any_step(tmp_path, straight, monkeypatch, step)
         real(stream)
 
     with monkeypatch.context() as patch:
-        patch.setattr(writing, "_to_disk", full)
+        patch.setattr(writing, "to_disk", full)
         with pytest.raises(StorageError, match=r"The disk is full\. Free some space"):
             convert("x", plan(), read, tmp_path / "s", "key", workers=1)
     assert content(tmp_path / "kept") == old and not (tmp_path / "s").exists()
@@ -199,3 +202,86 @@ def test_a_folder_that_may_not_be_read_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr("c2vl_lab.data.datasets.zip_index", refuse)
     with pytest.raises(DataError, match=r"nw-ucla: .*all_sqe.zip cannot be read \(Permission denied\)"):
         open_dataset("nw-ucla", tmp_path / "raw", tmp_path / "work")
+
+
+UNGUARDED = """
+import sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+import test_convert as t
+print("once", flush=True)
+print(len(t.convert("x", t.plan(), t.read, Path({path!r}), "key", workers=2)))
+"""
+
+
+def test_a_script_without_a_main_guard_may_use_workers(tmp_path):
+    """Processes that load the script again would wait for the lock that the script itself holds."""
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED.format(tests=str(Path(__file__).parent), path=str(tmp_path / "s")))
+    answer = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
+    assert answer.stdout.split() == ["once", "36"], answer.stderr
+
+
+def stopped(path: Path, **context) -> None:
+    """A conversion that ended after six parts."""
+    with pytest.raises(DataError):
+        convert("x", plan(lost=("n18",), **context), read, path, "key", workers=1)
+
+
+def test_other_parts_of_the_same_sources_are_read_from_the_start(tmp_path, straight):
+    stopped(tmp_path / "s")
+    whole = plan()
+    other = Plan([*whole.parts[6:], *whole.parts[:6]], KINECT20, ["one"], context={})
+    store = convert("x", other, read, tmp_path / "s", "key", workers=1)
+    assert sorted(store.names) == sorted(f"n{k}" for k in range(36))
+
+
+@pytest.mark.parametrize("harm", ["shorter", "gone", "no folder"])
+def test_a_journal_without_its_data_is_not_believed(tmp_path, straight, harm):
+    stopped(tmp_path / "s")
+    folder = tmp_path / ".s.building"
+    if harm == "shorter":
+        os.truncate(folder / "xyz.npy", 500)
+    elif harm == "gone":
+        (folder / "present.npy").unlink()
+    else:
+        shutil.rmtree(folder)
+    convert("x", plan(), read, tmp_path / "s", "key", workers=1)
+    assert content(tmp_path / "s") == straight
+
+
+def test_leftovers_of_the_set_are_cleared_and_running_ones_spared(tmp_path):
+    for name in ("x-old", "x-running", "other-old"):
+        stopped(tmp_path / name)
+    (tmp_path / ".x-running.lock").touch()
+    convert("x", plan(), read, tmp_path / "x-new", "key", workers=1)
+    assert {path.name for path in tmp_path.glob(".*building")} == {".x-running.building", ".other-old.building"}
+
+
+def test_a_folder_of_stores_that_may_not_be_written_to(tmp_path, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("c2vl_lab.artifacts.fcntl.flock", refuse)
+    with pytest.raises(StorageError, match="may not be written to"):
+        convert("x", plan(), read, tmp_path / "s", "key", workers=1)
+
+
+def test_a_newer_reader_makes_a_new_store(tmp_path, monkeypatch):
+    (tmp_path / "raw").mkdir()
+    body = skeleton_text([[(7, joints)] for joints in standing_body(np.random.default_rng(0), frames=20)])
+    (tmp_path / "raw" / "S001C001P001R001A001.skeleton").write_text(body)
+    first = open_dataset("ntu60", tmp_path / "raw", tmp_path / "work")
+    monkeypatch.setitem(datasets.DATASETS, "ntu60", replace(datasets.DATASETS["ntu60"], version=999))
+    assert open_dataset("ntu60", tmp_path / "raw", tmp_path / "work").path != first.path
+
+
+def test_a_store_with_files_left_out_says_so(tmp_path):
+    (tmp_path / "raw").mkdir()
+    body = skeleton_text([[(7, joints)] for joints in standing_body(np.random.default_rng(0), frames=20)])
+    (tmp_path / "raw" / "S001C001P001R001A001.skeleton").write_text(body)
+    (tmp_path / "raw" / "S001C001P001R001A002.skeleton").write_text(body[:900])
+    open_dataset("ntu60", tmp_path / "raw", tmp_path / "work", skip_bad=True)
+    told: list[str] = []
+    assert len(open_dataset("ntu60", tmp_path / "raw", tmp_path / "work", told.append)) == 1
+    assert told == ["ntu60: this store was made without 1 files that cannot be used (--skip-bad)"]

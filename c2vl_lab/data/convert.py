@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
+import sys
 import threading
 import time
 from collections import deque
@@ -14,10 +16,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from c2vl_lab.artifacts import only_writer
+from c2vl_lab.artifacts import fingerprint, only_writer
+from c2vl_lab.data.disk import storage_errors
 from c2vl_lab.data.readers.sources import Part, PartReading, Plan, Progress
 from c2vl_lab.data.store import SkeletonStore
-from c2vl_lab.data.writing import StoreWriter, storage_errors
+from c2vl_lab.data.writing import StoreWriter
 from c2vl_lab.errors import DataError
 
 PARTS_A_WORKER = 2  # fewer are not worth the start of a process
@@ -51,10 +54,12 @@ def convert(
         DataError: files that cannot be used (the first ten are named), or no clip at all.
         StorageError: the disk is full or read-only; the same command goes on where it was.
     """
-    with _folders_of(path), only_writer(path):
+    with _folders_of(path), storage_errors(path), only_writer(path):
         if (path / "meta.json").exists():
             return SkeletonStore.open(path)
-        writer = StoreWriter(path, plan.layout, len(plan.classes), plan.extras, key)
+        # other parts than those of the journal, of the same sources, would put clips in twice or leave some out
+        parts = fingerprint([repr(part) for part in plan.parts])
+        writer = StoreWriter(path, plan.layout, len(plan.classes), plan.extras, f"{key} {parts}")
         try:
             todo = plan.parts[writer.parts :]
             tell = _Teller(name, plan.parts, writer, progress)
@@ -69,7 +74,17 @@ def convert(
         finally:
             writer.close()
     tell.end()
+    _sweep(path, name)
     return store
+
+
+def _sweep(path: Path, name: str) -> None:
+    """Remove what stopped conversions of the same set from other sources have left; a running one has its lock."""
+    for folder in path.parent.glob(f".{name}-*.building"):
+        target = folder.name.removesuffix(".building")
+        if not folder.with_name(f"{target}.lock").exists():
+            folder.with_name(f"{target}.journal").unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -109,7 +124,8 @@ def _readings(parts: list[Part], read: Read, context: Any, workers: int) -> Iter
     queue = iter(parts)
     try:
         for part in queue:
-            waiting.append(pool.submit(_read_part, part))
+            with _main_hidden():
+                waiting.append(pool.submit(_read_part, part))
             if len(waiting) >= 2 * workers:
                 yield waiting.popleft().result()
         while waiting:
@@ -121,6 +137,20 @@ def _readings(parts: list[Part], read: Read, context: Any, workers: int) -> Iter
         ) from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Processes that are started meanwhile do not load the caller's script again: without a guard it would run."""
+    main = sys.modules["__main__"]
+    saved = {name: getattr(main, name) for name in ("__file__", "__spec__") if hasattr(main, name)}
+    for name in saved:
+        setattr(main, name, None)
+    try:
+        yield
+    finally:
+        for name, value in saved.items():
+            setattr(main, name, value)
 
 
 _worker: dict[str, Any] = {}
@@ -161,8 +191,8 @@ def _fault_list(name: str, faults: dict[str, str]) -> str:
     shown = "\n  ".join(sentences[:SHOWN_FAULTS])
     more = f"\n  and {len(sentences) - SHOWN_FAULTS} more" if len(sentences) > SHOWN_FAULTS else ""
     return (
-        f"{name}: {len(sentences)} files cannot be used. Repair them, or leave them out (skip_bad=True, "
-        f"`c2vl data {name} --skip-bad`); the others have been read and will not be read again.\n  {shown}{more}"
+        f"{name}: {len(sentences)} files cannot be used. Leave them out (skip_bad=True, `c2vl data {name} "
+        f"--skip-bad`: the others are not read again), or repair them.\n  {shown}{more}"
     )
 
 

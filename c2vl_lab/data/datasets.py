@@ -36,6 +36,7 @@ class DataSet:
         read: (part, the plan's context) -> its clips; runs in worker processes.
         version: raised whenever the reader's result changes, so that old stores are not used.
         options: the settings of the reader, a frozen dataclass.
+        guesses: the reader takes the set or the protocol from the names of files and folders.
     """
 
     find: Callable[[str | Path, Any], list[Path]]
@@ -43,6 +44,7 @@ class DataSet:
     read: Callable[[Part, Any], PartReading]
     version: int
     options: type = NoOptions
+    guesses: bool = False
 
 
 def _of_family(module: Any, dataset: str) -> DataSet:
@@ -51,8 +53,9 @@ def _of_family(module: Any, dataset: str) -> DataSet:
     return DataSet(find, plan, module.read, module.VERSION, module.Options)
 
 
-def _of(module: Any) -> DataSet:
-    return DataSet(module.find, module.plan, module.read, module.VERSION, getattr(module, "Options", NoOptions))
+def _of(module: Any, guesses: bool = False) -> DataSet:
+    options = getattr(module, "Options", NoOptions)
+    return DataSet(module.find, module.plan, module.read, module.VERSION, options, guesses)
 
 
 DATASETS: dict[str, DataSet] = {
@@ -64,10 +67,10 @@ DATASETS: dict[str, DataSet] = {
     "pku1": _of_family(pku, "pku1"),
     "pku2": _of_family(pku, "pku2"),
     # the layouts that other repositories ship; the clips become those of the set they were made from
-    "frame50": _of(frame50),
-    "agcn": _of(agcn),
-    "ctrgcn": _of(ctrgcn),
-    "pyskl": _of(pyskl),
+    "frame50": _of(frame50, guesses=True),
+    "agcn": _of(agcn, guesses=True),
+    "ctrgcn": _of(ctrgcn, guesses=True),
+    "pyskl": _of(pyskl, guesses=True),
 }
 
 
@@ -111,10 +114,11 @@ def open_dataset(
     settings: Any = from_dict(dataset.options, options, where=name)
     try:
         sources = dataset.find(data_dir, settings)
-        key = fingerprint(FORMAT, dataset.version, sources_key(sources), to_dict(settings))
+        said = [Path(data_dir).name, *([path.parent.name, path.name] for path in sources)] if dataset.guesses else []
+        key = fingerprint(FORMAT, dataset.version, sources_key(sources), to_dict(settings), said)
         path = _store_path(work_dir, name, key)
         if (path / "meta.json").exists():
-            return SkeletonStore.open(path)
+            return _opened(path, name, progress, skip_bad)
         plan = dataset.plan(sources, settings)
     except OSError as error:
         raise DataError(
@@ -122,6 +126,15 @@ def open_dataset(
             f"permissions."
         ) from error
     return convert(name, plan, dataset.read, path, key, progress, workers, skip_bad)
+
+
+def _opened(path: Path, name: str, progress: Progress, skip_bad: bool) -> SkeletonStore:
+    """A finished store; says so if files were left out of it that nobody has agreed to leave out this time."""
+    store = SkeletonStore.open(path)
+    faults = store.meta["notes"].get("faults", {})
+    if faults and progress and not skip_bad:
+        progress(f"{name}: this store was made without {len(faults)} files that cannot be used (--skip-bad)")
+    return store
 
 
 def find_dataset(name: str) -> DataSet:
