@@ -2,6 +2,7 @@
 #   make demo                                      a complete small benchmark on generated clips, no network needed
 #   make bench SUITE=nw-ucla DATA=../shared/data   a suite on real recordings (PRESET=cpu or full, WORKERS=2)
 #   make bench-data                                speed and size of the data path, as ratios to plain references
+#   make bench-teachers                            share of a teacher's bare speed that feature extraction reaches
 #   make fuzz                                      5,000 damaged inputs through every reader (COUNT=, SEED=)
 #   make test | make lint | make lab | make setup | make clean
 
@@ -17,7 +18,7 @@ export PYTHON
 export HF_HUB_OFFLINE ?= 1
 export TRANSFORMERS_OFFLINE ?= 1
 
-.PHONY: help setup setup-dev demo bench bench-data fuzz test lint format lab clean
+.PHONY: help setup setup-dev demo bench bench-data bench-teachers fuzz test lint format lab clean
 
 help:
 	@sed -n 's/^# *make /make /p' Makefile
@@ -37,6 +38,9 @@ bench: setup
 
 bench-data: setup-dev
 	OMP_NUM_THREADS=1 $(PY) -m benchmarks.data $(ARGS)
+
+bench-teachers: setup-dev
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks.teachers $(ARGS)
 
 fuzz: setup-dev
 	OMP_NUM_THREADS=1 $(PY) -m benchmarks.fuzz --seed $(SEED) --count $(COUNT) $(ARGS)

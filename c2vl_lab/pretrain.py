@@ -243,9 +243,9 @@ def run_card(config: FitConfig, data: TrainingSet) -> dict[str, Any]:
 def _content(data: TrainingSet) -> str:
     """Fingerprint of a training set's arrays."""
     extra = [data.taus, data.labels if data.labels is not None else [], data.names]
-    extra += [f"{given.features.key} {given.subset}" for _, given in sorted(data.pooled.items())]
+    pooled = [f"{modality} {given.features.key} {given.subset}" for modality, given in sorted(data.pooled.items())]
     clips = data.clips if data.rows is None else data.clips[data.rows]
-    return fingerprint(clips, *[data.concepts[m] for m in sorted(data.concepts)], *extra)
+    return fingerprint(clips, *[data.concepts[m] for m in sorted(data.concepts)], *extra, *pooled)
 
 
 def check_card(run_dir: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from c2vl_lab.teachers.protocol import ImagePreparer
+from c2vl_lab.teachers.protocol import ImagePreparer, TextPreparer
 
 
 def batch_sizes(device: str) -> tuple[int, int]:
@@ -35,3 +35,10 @@ def encode_in_batches(teacher: ImagePreparer, images: list[np.ndarray]) -> np.nd
         batch = [teacher.prepare_image(image) for image in images[start : start + teacher.batch_images]]
         parts.append(teacher.encode_joined(teacher.join_images(batch)))
     return np.concatenate(parts)
+
+
+def encode_texts_in_batches(teacher: TextPreparer, texts: list[str]) -> np.ndarray:
+    """(n, D) float32 features of sentences, batch by batch, without threads."""
+    size = teacher.batch_texts
+    batches = (teacher.tokenize_texts(texts[start : start + size]) for start in range(0, len(texts), size))
+    return np.concatenate([teacher.encode_tokens(tokens) for tokens in batches])

@@ -10,7 +10,7 @@ import numpy as np
 
 from c2vl_lab.artifacts import fingerprint
 from c2vl_lab.errors import ConfigError, DataError, MissingError, near_miss
-from c2vl_lab.teachers.batches import batch_sizes, encode_in_batches, forward_pass
+from c2vl_lab.teachers.batches import batch_sizes, encode_in_batches, encode_texts_in_batches, forward_pass
 from c2vl_lab.teachers.torchvision_guard import guard_torchvision
 
 # name: open_clip's model and tag. The paper's space is likely ViT-L/14@336 (768 numbers); B/32 is 15 times cheaper.
@@ -37,12 +37,12 @@ class ClipTeacher:
 
     def encode_texts(self, texts: list[str]) -> np.ndarray:
         """(n, D) float32, L2-normalised; sentences that pass the window are counted and reported."""
-        parts = []
-        for start in range(0, len(texts), self.batch_texts):
-            tokens = self._tokens(texts[start : start + self.batch_texts])
-            with forward_pass(self.device):
-                parts.append(self._model.encode_text(tokens.to(self.device), normalize=True).float().cpu().numpy())
-        return np.concatenate(parts)
+        return encode_texts_in_batches(self, texts)
+
+    def encode_tokens(self, tokens: Any) -> np.ndarray:
+        """(n, D) float32, L2-normalised."""
+        with forward_pass(self.device):
+            return self._model.encode_text(tokens.to(self.device), normalize=True).float().cpu().numpy()
 
     def encode_images(self, images: list[np.ndarray]) -> np.ndarray:
         """(n, D) float32, L2-normalised, after the model's own resizing, cropping and normalisation."""
@@ -65,17 +65,21 @@ class ClipTeacher:
         with forward_pass(self.device):
             return self._model.encode_image(batch.to(self.device), normalize=True).float().cpu().numpy()
 
-    def _tokens(self, texts: list[str]) -> Any:
+    def tokenize_texts(self, texts: list[str]) -> Any:
         """Token ids; open_clip's tokenizer cuts long sentences without a word, so they are counted here."""
         tokens = self._tokenizer(texts)
         window = tokens.shape[1]
-        beyond = self._tokenizer(texts, context_length=4 * window)[:, window:]
         padding = getattr(getattr(self._tokenizer, "tokenizer", None), "pad_token_id", None) or 0
-        long = int((beyond != padding).any(dim=1).sum())
+        # only a row without room at its end can be cut; some models' end mark is their padding too
+        full = (tokens[:, -2:] != padding).any(dim=1).nonzero()[:, 0].tolist()
+        long = 0
+        if full:
+            beyond = self._tokenizer([texts[i] for i in full], context_length=4 * window)[:, window:]
+            long = int((beyond != padding).any(dim=1).sum())
         if long:
             self.long_texts += long
             message = f"{long} of {len(texts)} sentences pass the window of {window} tokens of {self.name} and are cut."
-            warnings.warn(message, stacklevel=3)
+            warnings.warn(message, stacklevel=2)
         return tokens
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from c2vl_lab.artifacts import fingerprint
 from c2vl_lab.errors import DataError
 from c2vl_lab.teachers.feature_files import FeatureRows, banked_features
-from c2vl_lab.teachers.protocol import ImagePreparer, PictureSource, Teacher
+from c2vl_lab.teachers.protocol import ImagePreparer, PictureSource, Teacher, TextPreparer
 
 Progress = Callable[[str], None] | None
 SECONDS_BETWEEN_REPORTS = 3.0
@@ -49,13 +49,14 @@ def text_features(
         )
     # sorted by length, so that the sentences of one batch need little padding
     distinct = sorted({text for prompts in prompts_per_clip for text in prompts}, key=lambda text: (len(text), text))
-    size = getattr(teacher, "batch_texts", BATCH)
 
     def blocks(missing: list[str], start: int) -> Iterator[np.ndarray]:
         tell = _reporter(progress, len(missing), "sentences", start)
-        for first in range(start, len(missing), size):
-            yield teacher.encode_texts(missing[first : first + size])
-            tell(min(first + size, len(missing)))
+        done = start
+        for features in encoded_texts(missing[start:], teacher):
+            yield features
+            done += len(features)
+            tell(done)
 
     folder = Path(cache_dir) / f"sentences-{fingerprint(teacher.identity)}"
     tables, row = banked_features(folder, distinct, 1, blocks, {"of": "sentences", **_about(teacher)})
@@ -111,6 +112,23 @@ def image_features(
     first = np.array([row.get(name, -1) for name in names])[:, None]
     index = np.where(first < 0, -1, first + np.arange(count))
     return FeatureRows(tables, index, fingerprint("pictures", key, names, [name in row for name in names]))
+
+
+def encoded_texts(texts: list[str], teacher: Teacher) -> Iterator[np.ndarray]:
+    """(n, D) features of the sentences, batch by batch; a thread tokenises the next batch meanwhile."""
+    size = getattr(teacher, "batch_texts", BATCH)
+    batches = (texts[first : first + size] for first in range(0, len(texts), size))
+    if not isinstance(teacher, TextPreparer):
+        yield from (teacher.encode_texts(batch) for batch in batches)
+        return
+    with ThreadPoolExecutor(1) as pool:
+        waiting: deque[Future[Any]] = deque()
+        for batch in batches:
+            waiting.append(pool.submit(teacher.tokenize_texts, batch))
+            if len(waiting) > 1:
+                yield teacher.encode_tokens(waiting.popleft().result())
+        while waiting:
+            yield teacher.encode_tokens(waiting.popleft().result())
 
 
 def encoded_pictures(

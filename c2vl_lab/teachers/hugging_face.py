@@ -10,7 +10,7 @@ import numpy as np
 
 from c2vl_lab.artifacts import fingerprint, read_json
 from c2vl_lab.errors import DataError, MissingError
-from c2vl_lab.teachers.batches import batch_sizes, encode_in_batches, forward_pass
+from c2vl_lab.teachers.batches import batch_sizes, encode_in_batches, encode_texts_in_batches, forward_pass
 from c2vl_lab.teachers.clip import weights_digest
 from c2vl_lab.teachers.torchvision_guard import guard_torchvision
 
@@ -41,19 +41,19 @@ class HuggingFaceTeacher:
 
     def encode_texts(self, texts: list[str]) -> np.ndarray:
         """(n, D) float32, L2-normalised; sentences that pass the window are counted and reported."""
+        return encode_texts_in_batches(self, texts)
+
+    def tokenize_texts(self, texts: list[str]) -> dict[str, Any]:
+        """Token ids, and for CLIP the mask of the padding."""
         self._count_long(texts)
-        parts = []
-        for start in range(0, len(texts), self.batch_texts):
-            tokens = self._tokenizer(
-                texts[start : start + self.batch_texts],
-                padding=self._padding,
-                truncation=True,
-                max_length=self._window,
-                return_tensors="pt",
-            )
-            wanted = {name: tokens[name] for name in self._text_inputs() if name in tokens}
-            parts.append(self._features(self._model.get_text_features, wanted))
-        return np.concatenate(parts)
+        tokens = self._tokenizer(
+            texts, padding=self._padding, truncation=True, max_length=self._window, return_tensors="pt"
+        )
+        return {name: tokens[name] for name in self._text_inputs() if name in tokens}
+
+    def encode_tokens(self, tokens: dict[str, Any]) -> np.ndarray:
+        """(n, D) float32, L2-normalised."""
+        return self._features(self._model.get_text_features, tokens)
 
     def encode_images(self, images: list[np.ndarray]) -> np.ndarray:
         """(n, D) float32, L2-normalised, after the model's own preprocessing."""
@@ -92,7 +92,7 @@ class HuggingFaceTeacher:
         if long:
             self.long_texts += long
             message = f"{long} of {len(texts)} sentences pass the window of {self._window} tokens of {self.name} and "
-            warnings.warn(message + "are cut.", stacklevel=3)
+            warnings.warn(message + "are cut.", stacklevel=2)
 
 
 def load_hugging_face(folder: str | Path, device: str = "cpu") -> HuggingFaceTeacher:

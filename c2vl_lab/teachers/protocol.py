@@ -55,6 +55,25 @@ class ImagePreparer(Protocol):
         ...
 
 
+@runtime_checkable
+class TextPreparer(Protocol):
+    """A teacher whose sentences a thread can tokenise while its model works on those before.
+
+    Attributes:
+        batch_texts: sentences that the model takes at once on its device.
+    """
+
+    batch_texts: int
+
+    def tokenize_texts(self, texts: list[str]) -> Any:
+        """A batch of tokens, still on the processor; sentences that pass the window are counted and reported."""
+        ...
+
+    def encode_tokens(self, tokens: Any) -> np.ndarray:
+        """(n, D) float32 features of a batch: the forward pass alone."""
+        ...
+
+
 class PictureSource(Protocol):
     """Where the pictures of clips come from.
 
