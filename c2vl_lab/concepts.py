@@ -24,7 +24,7 @@ __all__ = [
 POOLINGS = ("ordered", "mean", "attention", "subset")
 EACH_STEP = ("attention", "subset")  # pooled while training
 CENTRINGS = ("places", "clip", "none")
-BLOCK = 2048  # clips whose features are in memory at a time
+BLOCK = 2**22  # numbers that are worked on at a time
 PCA_ROWS = 4096  # rows that the PCA looks at, spread evenly: exact, and bounded in memory on large sets
 
 
@@ -294,8 +294,9 @@ def _effective(batches: list[np.ndarray], tau: float) -> float:
 
 def _read(features: Features, rows: np.ndarray) -> Iterator[np.ndarray]:
     """The rows' features, block by block."""
-    for start in range(0, len(rows), BLOCK):
-        yield features[rows[start : start + BLOCK]]
+    size = max(1, BLOCK // max(1, features.shape[1] * features.shape[2]))
+    for start in range(0, len(rows), size):
+        yield features[rows[start : start + size]]
 
 
 def _unit(array: np.ndarray) -> np.ndarray:

@@ -195,8 +195,28 @@ def test_blocks_of_clips_give_the_space_of_the_whole(monkeypatch, pooling):
     features[[0, 7, 10], 1] = np.nan
     config = ConceptConfig(pooling=pooling, components=8)
     whole = ConceptSpace.fit(features, TRAIN, config).transform(features)
-    monkeypatch.setattr("c2vl_lab.concepts.BLOCK", 7)
+    monkeypatch.setattr("c2vl_lab.concepts.BLOCK", 7 * 4 * 32)
     np.testing.assert_allclose(ConceptSpace.fit(features, TRAIN, config).transform(features), whole, atol=1e-6)
+
+
+def test_large_features_are_worked_on_in_parts(monkeypatch):
+    """NTU RGB+D 120 with 16 features of 768 numbers has 5.6 GB; never more than a block of it is asked for."""
+    asked = []
+
+    class OnDisk:
+        shape, features = (240, 4, 32), cone()
+
+        def __len__(self):
+            return 240
+
+        def __getitem__(self, rows):
+            asked.append(len(rows))
+            return self.features[rows]
+
+    monkeypatch.setattr("c2vl_lab.concepts.BLOCK", 10 * 4 * 32)
+    config = ConceptConfig(pooling="mean")
+    ConceptSpace.fit(OnDisk(), TRAIN, config).transform(OnDisk())
+    assert max(asked) == 10
 
 
 def test_class_prompts_of_another_count_stand_at_every_position():
