@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -226,3 +229,36 @@ def test_the_key_follows_content_not_the_order_of_work(tmp_path):
     text_features(prompts[1:], Means(), tmp_path / "b")
     assert text_features(prompts, Means(), tmp_path / "b").key == whole.key
     assert text_features(prompts[::-1], Means(), tmp_path / "b").key != whole.key
+
+
+KILLED = """
+import sys, time
+sys.path.insert(0, {tests!r})
+from test_feature_files import CLIPS, Means, Numbers
+from c2vl_lab.teachers import feature_files
+from c2vl_lab.teachers.features import image_features
+feature_files.SECONDS_BETWEEN_SYNCS = -1.0
+class Slow(Means):
+    def encode_joined(self, batch):
+        found = super().encode_joined(batch)
+        print("batch", flush=True)
+        time.sleep(0.4)
+        return found
+image_features(Numbers(), CLIPS, 3, Slow(), {folder!r})
+"""
+
+
+def test_sigkill_costs_at_most_the_batches_in_hand(tmp_path):
+    whole = np.asarray(image_features(Numbers(), CLIPS, 3, Means(), tmp_path / "whole"))
+    code = KILLED.format(tests=str(Path(__file__).parent), folder=str(tmp_path / "cut"))
+    for batches in (2, 3):
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        for _ in range(batches):
+            process.stdout.readline()
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    assert not list((tmp_path / "cut").rglob("*.npy"))
+    teacher = Means()
+    np.testing.assert_array_equal(image_features(Numbers(), CLIPS, 3, teacher, tmp_path / "cut"), whole)
+    assert len(teacher.sizes) <= 8 - (2 - 1) - (3 - 1)
