@@ -184,6 +184,7 @@ def _parameters_in(path: Path) -> dict[str, Any]:
 
 def _data(options: argparse.Namespace) -> int:
     from c2vl_lab.config import from_text
+    from c2vl_lab.data.absent import absent_lines
     from c2vl_lab.data.datasets import open_dataset, options_of
     from c2vl_lab.data.protocols import make_split, protocols_of
     from c2vl_lab.data.summary import summary_lines
@@ -210,7 +211,7 @@ def _data(options: argparse.Namespace) -> int:
             print(f"  {protocol}: {error}")
         else:
             print(f"  {protocol}: {len(split.train)} train, {len(split.test)} test. {split.rule}")
-    print("\n".join(summary_lines(store)))
+    print("\n".join([*summary_lines(store), *absent_lines(store, Path(options.work))]))
     print(f"The store: {store.path}")
     return 0
 
@@ -225,7 +226,8 @@ def _export(options: argparse.Namespace) -> int:
     else:
         done = export_pyskl(store, output, dtype="float16" if options.float16 else "float32", progress=_say)
     print("\n".join(f"{what}: {count:,}" for what, count in done.counts.items()))
-    print(f"Written: {done.path}, {done.clips:,} clips" + (f"; their names: {done.names}" if done.names else ""))
+    clips = ", ".join(f"{count:,} {part}" for part, count in done.clips.items())
+    print(f"Written: {done.path}, clips: {clips}" + (f"; their names: {done.names}" if done.names else ""))
     return 0
 
 

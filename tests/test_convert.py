@@ -250,12 +250,12 @@ def test_a_journal_without_its_data_is_not_believed(tmp_path, straight, harm):
     assert content(tmp_path / "s") == straight
 
 
-def test_leftovers_of_the_set_are_cleared_and_running_ones_spared(tmp_path):
-    for name in ("x-old", "x-running", "other-old"):
-        stopped(tmp_path / name)
-    (tmp_path / ".x-running.lock").touch()
+def test_a_stopped_conversion_of_other_sources_is_left_alone(tmp_path):
+    stopped(tmp_path / "x-other")
     convert("x", plan(), read, tmp_path / "x-new", "key", workers=1)
-    assert {path.name for path in tmp_path.glob(".*building")} == {".x-running.building", ".other-old.building"}
+    told: list[str] = []
+    convert("x", plan(), read, tmp_path / "x-other", "key", told.append, workers=1)
+    assert any("going on after 18 of 36" in line for line in told)
 
 
 def test_a_folder_of_stores_that_may_not_be_written_to(tmp_path, monkeypatch):

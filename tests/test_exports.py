@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from layout_files import Recording, centred, ctrgcn_rows, padded, part_of, recordings
 
+from c2vl_lab.cli import main
 from c2vl_lab.data.clips import Clip
 from c2vl_lab.data.datasets import open_dataset
 from c2vl_lab.data.exports import export_ctrgcn, export_pyskl
@@ -314,3 +315,10 @@ def test_a_body_that_is_not_seen_is_zero_and_a_third_is_left_out(tmp_path):
         keypoint = pickle.load(stream)["annotations"][0]["keypoint"]
     assert keypoint.shape == (2, 6, 25, 3) and not keypoint[1, 2].any()
     assert done.counts == {"bodies left out: more than 2 in a clip": 3}
+
+
+@pytest.mark.parametrize("layout", ["pyskl", "ctrgcn"])
+def test_the_command_says_what_was_written(layout, tmp_path, capsys):
+    store = open_dataset("generated", work_dir=tmp_path, performers=2)
+    assert main(["export", str(store.path), layout, str(tmp_path / "out.file")]) == 0
+    assert "Written: " in (shown := capsys.readouterr().out) and "clips: " in shown

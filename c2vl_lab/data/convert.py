@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import sys
 import threading
 import time
@@ -74,17 +73,7 @@ def convert(
         finally:
             writer.close()
     tell.end()
-    _sweep(path, name)
     return store
-
-
-def _sweep(path: Path, name: str) -> None:
-    """Remove what stopped conversions of the same set from other sources have left; a running one has its lock."""
-    for folder in path.parent.glob(f".{name}-*.building"):
-        target = folder.name.removesuffix(".building")
-        if not folder.with_name(f"{target}.lock").exists():
-            folder.with_name(f"{target}.journal").unlink(missing_ok=True)
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

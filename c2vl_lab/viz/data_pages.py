@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from c2vl_lab.data import absent
 from c2vl_lab.data.checks import Measures
 from c2vl_lab.data.clips import Clip
 from c2vl_lab.data.problems import ADVICE
 from c2vl_lab.data.protocols import RULES, Split, make_split, protocols_of
-from c2vl_lab.data.readers.ntu_inventory import SETUPS, inventory
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.errors import C2VLError, ConfigError, near_miss
 
@@ -162,10 +162,10 @@ def size_table(measures: Measures) -> pd.DataFrame:
 
 def absent_table(store: SkeletonStore) -> pd.DataFrame:
     """What of the published set is absent: by setup for NTU RGB+D, else published and present numbers of clips."""
-    if store.dataset in SETUPS:
-        table = inventory(store.names, store.dataset)
-        incomplete = (table["absent"] > 0) | (table["unexpected"] > 0)
-        incomplete.iloc[-1] = True  # the totals
+    table = absent.absent_table(store)
+    if len(table):
+        incomplete = (table["absent"] > 0) | (table["unexpected"] > 0) | (table["performers"] == 0)
+        incomplete.iloc[-2:] = [table["performers"].iloc[-2] > 0, True]  # pairs not found, totals
         return table[incomplete].set_index("setup")
     totals = {rule.total for rule in RULES.get(store.dataset, {}).values() if rule.total}
     rows = [{"published": f"{total:,}", "here": len(store), "absent": max(0, total - len(store))} for total in totals]
