@@ -165,49 +165,59 @@ def own_arrays(rng: Rng | None) -> tuple[dict[str, Any], str]:
 
 def _spoil(arguments: dict[str, Any], rng: Rng) -> str:
     """Change one argument, or one entry of it, in place."""
-    value = NASTY_VALUES[int(rng.integers(len(NASTY_VALUES)))]
-    arrays = arguments["arrays"] if isinstance(arguments["arrays"], list) else []  # a stream is left alone
-    table = arguments["table"].copy()
     choice = int(rng.integers(11))
+    if choice <= 4:
+        return _spoil_arrays(arguments, rng)
+    if choice <= 7:
+        return _spoil_table(arguments, rng)
+    if choice == 8:
+        lists = [[], ["wave"], ["wave", "wave"], ["jump", "wave"], [""], None]
+        arguments["classes"] = lists[int(rng.integers(len(lists)))]
+        return f"classes {arguments['classes']}"
     if choice == 9:
-        key, values = [
-            ("up", ["", "x", "-z", "Y", "up"]),
-            ("unit", [0.0, -1.0, float("nan"), float("inf"), 1e-30, 1e30, 0.001]),
-        ][int(rng.integers(2))]
-        arguments[key] = values[int(rng.integers(len(values)))]
-        return f"{key} is {arguments[key]!r}"
-    if choice == 10:
         arguments["layout"] = _bones(rng)
         return f"layout {str(arguments['layout'])[:60]}"
-    if choice <= 2 and arrays:
-        at = int(rng.integers(len(arrays)))
-        if not isinstance(arrays[at], np.ndarray) or not arrays[at].size:
-            return "nothing more"
-        changed, what = other_array(arrays[at], rng)
-        arguments["arrays"] = [*arrays[:at], changed, *arrays[at + 1 :]]
-        return f"array {at}: {what}"
-    if choice == 3 and arrays:
-        at = int(rng.integers(len(arrays)))
-        arguments["arrays"] = [*arrays[:at], value, *arrays[at + 1 :]]
-        return f"array {at} is {str(value)[:30]!r}"
-    if choice == 4:
+    key, values = [
+        ("up", ["", "x", "-z", "Y", "up"]),
+        ("unit", [0.0, -1.0, float("nan"), float("inf"), 1e-30, 1e30, 0.001]),
+    ][int(rng.integers(2))]
+    arguments[key] = values[int(rng.integers(len(values)))]
+    return f"{key} is {arguments[key]!r}"
+
+
+def _spoil_arrays(arguments: dict[str, Any], rng: Rng) -> str:
+    """One array is another one or none at all, or there are more, fewer, or a stream of them."""
+    arrays = arguments["arrays"]
+    if not isinstance(arrays, list) or not arrays:
+        return "nothing more"
+    choice, at = int(rng.integers(5)), int(rng.integers(len(arrays)))
+    if choice == 0:
         arguments["arrays"] = [arrays[1:], arrays * 2, [], iter(arrays)][int(rng.integers(4))]
         return "other number of arrays"
-    if choice <= 6 and len(table) and len(table.columns):
-        column = table.columns[int(rng.integers(len(table.columns)))]
-        cells = table[column].tolist()
-        cells[int(rng.integers(len(cells)))] = value
-        table[column] = pd.Series(cells, index=table.index, dtype=object)
-        arguments["table"] = table
-        return f"table column {column} holds {str(value)[:30]!r}"
-    if choice == 7 and len(table.columns):
-        column = table.columns[int(rng.integers(len(table.columns)))]
-        arguments["table"] = [table.drop(columns=column), table.iloc[1:], pd.concat([table, table], ignore_index=True)][
-            int(rng.integers(3))
-        ]
+    if choice == 1 or not isinstance(arrays[at], np.ndarray) or not arrays[at].size:
+        value = NASTY_VALUES[int(rng.integers(len(NASTY_VALUES)))]
+        arguments["arrays"] = [*arrays[:at], value, *arrays[at + 1 :]]
+        return f"array {at} is {str(value)[:30]!r}"
+    changed, what = other_array(arrays[at], rng)
+    arguments["arrays"] = [*arrays[:at], changed, *arrays[at + 1 :]]
+    return f"array {at}: {what}"
+
+
+def _spoil_table(arguments: dict[str, Any], rng: Rng) -> str:
+    """A cell of the table holds something else, a column is missing, or rows are missing or there twice."""
+    table = arguments["table"].copy()
+    if not len(table) or not len(table.columns):
+        return "nothing more"
+    column = table.columns[int(rng.integers(len(table.columns)))]
+    if rng.random() < 0.3:
+        changed = [table.drop(columns=column), table.iloc[1:], pd.concat([table, table], ignore_index=True)]
+        arguments["table"] = changed[int(rng.integers(3))]
         return f"table without {column}, shorter or longer"
-    arguments["classes"] = [[], ["wave"], ["wave", "wave"], ["jump", "wave"], [""], None][int(rng.integers(6))]
-    return f"classes {arguments['classes']}"
+    value, cells = NASTY_VALUES[int(rng.integers(len(NASTY_VALUES)))], table[column].tolist()
+    cells[int(rng.integers(len(cells)))] = value
+    table[column] = pd.Series(cells, index=table.index, dtype=object)
+    arguments["table"] = table
+    return f"table column {column} holds {str(value)[:30]!r}"
 
 
 def _bones(rng: Rng) -> Any:

@@ -86,7 +86,8 @@ def only_writer(target: Path) -> Iterator[None]:
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON, atomically."""
     with atomic_path(Path(path)) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # which JSON reads as it was
 
 
 def read_json(path: Path) -> Any:
@@ -116,7 +117,8 @@ def fingerprint(*parts: Any) -> str:
         elif isinstance(part, bytes):
             digest.update(part)
         else:
-            digest.update(json.dumps(part, sort_keys=True, ensure_ascii=False, default=str).encode())
+            text = json.dumps(part, sort_keys=True, ensure_ascii=False, default=str)
+            digest.update(text.encode(errors="backslashreplace"))  # a file's name may be no text
         digest.update(b"\x1f")
     return digest.hexdigest()[:16]
 

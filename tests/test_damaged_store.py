@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.fuzz_layouts import finished_store
-from c2vl_lab.artifacts import read_json
+from c2vl_lab.artifacts import fingerprint, read_json, write_json
 from c2vl_lab.data.clips import Clip
 from c2vl_lab.data.datasets import open_dataset
 from c2vl_lab.data.layouts import NTU25
@@ -124,8 +124,11 @@ def own(tmp_path, arrays=None, layout=NTU25, **columns):
     return store_from_arrays(tmp_path / "mine", arrays, table, layout, ["wave"])
 
 
-@pytest.mark.parametrize("value", [float("inf"), [1, 2], {}, "x" * 100_000])
-@pytest.mark.parametrize("column", ["subject", "split:mine"])
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [(column, value) for column in ("subject", "split:mine") for value in (float("inf"), [1, 2], {})]
+    + [("split:mine", "x" * 100_000), ("label", "x" * 100_000)],
+)
 def test_an_odd_cell_of_ones_own_table_is_named(tmp_path, column, value):
     with pytest.raises(DataError, match="mine, row 0, clip one") as caught:
         own(tmp_path, **{column: [value]})
@@ -154,7 +157,7 @@ def test_an_absent_layout_file_is_named(tmp_path):
 
 def test_a_name_that_no_file_can_hold_is_refused_in_a_sentence(tmp_path):
     with pytest.raises(DataError, match="printable") as caught:
-        own(tmp_path, name=["S001\ud800"])
+        own(tmp_path, name=pd.Series(["S001\ud800"], dtype=object))
     assert str(caught.value).encode()
 
 
@@ -165,3 +168,18 @@ def test_a_missing_list_of_gigabytes_is_refused_unread(tmp_path):
         hole.truncate(5 * 2**30)
     with pytest.raises(DataError, match=r"missing\.txt.*5368709120"):
         listed_names(tmp_path / "missing.txt")
+
+
+def test_names_that_are_no_text_can_be_kept_and_counted(tmp_path):
+    value = {"file": "a\udcff.pkl"}
+    write_json(tmp_path / "meta.json", value)
+    assert read_json(tmp_path / "meta.json") == value
+    assert fingerprint(value) != fingerprint({"file": "a.pkl"})
+    assert fingerprint({"file": "ä"}) == "fe57e93f96a4fa7d"  # as before
+
+
+def test_a_source_whose_name_is_no_text_is_named_as_such(tmp_path):
+    xyz = np.ones((3, 1, 25, 3), np.float32)
+    clip = Clip("one", xyz, np.ones((3, 1), bool), np.arange(3, dtype=np.int32), 0, source="a\udcff.pkl, row 0")
+    with pytest.raises(DataError, match=r"udcff.*Rename the file"):
+        write_store(tmp_path / "store", [clip], dataset="own", layout=NTU25, classes=["a"])

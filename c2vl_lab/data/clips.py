@@ -59,8 +59,9 @@ def check_clip(clip: Clip, layout: JointLayout, classes: int) -> None:
         DataError: a label outside the classes, an absurd number, a wrong shape, or joints that are not finite.
     """
     where = printable(clip.source or clip.name)
-    half = any("\ud800" <= letter <= "\udfff" for letter in clip.source)  # no UTF-8 file can hold them
-    if half or not all(map(str.isprintable, (clip.name, *clip.ids))):
+    if any("\ud800" <= letter <= "\udfff" for letter in clip.source):  # no UTF-8 file can hold them
+        raise DataError(f"{where}: wanted a file whose name is text in UTF-8. Rename the file.")
+    if not all(map(str.isprintable, (clip.name, *clip.ids))):
         raise DataError(f"{where}: wanted a clip name of printable characters, found {clip.name!r}. Rename the clip.")
     if not 0 <= clip.label < classes:
         raise DataError(
