@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import io
 import struct
 import zipfile
@@ -125,6 +126,25 @@ def _exploding(member: Member, rng: Rng) -> Member:
     return replace(member, packed=packed, crc=crc, size=int(claims[int(rng.integers(4))]), data=b"")
 
 
+def _exploding_at_once(member: Member, rng: Rng) -> Member:
+    """The member claims few bytes; a reader of bzip2 unpacks what it was given in one piece, here to 3.3 GB."""
+    return replace(member, method=zipfile.ZIP_BZIP2, packed=_bzip2_bomb(80), size=int(rng.choice([1, 100_000])))
+
+
+@cache
+def _bzip2_bomb(blocks: int) -> bytes:
+    """So many times 40 MB of zeros in one stream of 40 bytes each, written bit by bit: packing them takes a minute."""
+    one = bz2.compress(bytes(40 * 2**20))
+    bits = f"{int.from_bytes(one):0{8 * len(one)}b}"
+    block = bits[32 : bits.rindex(f"{0x177245385090:048b}")]  # between the head and the end mark
+    checksum, total = int(block[48:80], 2), 0
+    for _ in range(blocks):
+        total = ((total << 1 | total >> 31) & 0xFFFFFFFF) ^ checksum
+    bits = bits[:32] + block * blocks + f"{0x177245385090:048b}{total:032b}"
+    bits += "0" * (-len(bits) % 8)
+    return int(bits, 2).to_bytes(len(bits) // 8)
+
+
 def _renamed(member: Member, rng: Rng) -> Member:
     """The member has a name that leads elsewhere."""
     evil = EVIL_NAMES[int(rng.integers(len(EVIL_NAMES)))]
@@ -138,6 +158,7 @@ def _other_bytes_in_name(member: Member, rng: Rng) -> Member:
 
 LIES: dict[str, Callable[[Member, Rng], Member]] = {
     "bomb": _exploding,
+    "bomb of another method": _exploding_at_once,
     "path": _renamed,
     "name no text": _other_bytes_in_name,
     "claims 4 GB": lambda m, rng: replace(m, size=2**32 - 2),

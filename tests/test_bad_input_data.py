@@ -91,6 +91,29 @@ def test_zip_bomb_is_refused(raw, work, monkeypatch):
         list(sources.zip_members(path, ".json", limit=1000))
 
 
+METHODS = {"bzip2": zipfile.ZIP_BZIP2, "lzma": zipfile.ZIP_LZMA}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("name", "file", "member"),
+    [
+        ("nw-ucla", "all_sqe.zip", "a01_s01_e00_v01.json"),
+        ("utd-mhad", "Skeleton.zip", "a1_s1_t1_skeleton.mat"),
+        ("ntu60", "raw.zip", "S001C001P001R001A001.skeleton"),
+        ("pku2", "raw.zip", "A01N01-L.txt"),
+    ],
+)
+def test_members_whose_unpacking_nothing_bounds_are_refused(name, file, member, method, raw, work, monkeypatch):
+    """A few bytes of bzip2 or LZMA become gigabytes in one piece, whatever size the directory claims."""
+    with zipfile.ZipFile(raw / file, "w", METHODS[method]) as archive:
+        archive.writestr(member, bytes(100_000))
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", lambda *_: pytest.fail("it was unpacked"))
+    kind = MissingError if name == "pku2" else DataError
+    sentence = rf"{file}: member {member} is packed by method {method}, which cannot be read within bounds"
+    refused(kind, sentence, name, raw, work)
+
+
 def test_json_that_is_cut(raw, work):
     write_zip(raw / "all_sqe.zip", {"a01_s01_e00_v01.json": '{"skeletons": [[[0.1'})
     refused(DataError, r"all_sqe.zip/a01_s01_e00_v01.json: wanted JSON", "nw-ucla", raw, work)

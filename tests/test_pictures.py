@@ -15,6 +15,7 @@ from c2vl_lab.data.layouts import KINECT20
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.data.writing import write_store
 from c2vl_lab.errors import ConfigError, DataError, MissingError
+from c2vl_lab.prompts import pictures
 from c2vl_lab.prompts.frames import SIDE, spread, square_box
 from c2vl_lab.prompts.pictures import open_pictures
 from c2vl_lab.prompts.rendering import COLOURS, render
@@ -130,6 +131,25 @@ def test_bad_depth_gets_one_sentence(tmp_path):
     other = make_store(tmp_path / "other", ["x"], dataset="nw-ucla")
     with pytest.raises(ConfigError, match=r"only utd-mhad has depth video.*nw-ucla"):
         open_pictures("depth", other, tmp_path)
+
+
+def test_depth_that_would_fill_the_memory_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    import scipy.io
+
+    monkeypatch.setattr(pictures, "DEPTH_NUMBERS", 100_000)
+    store = make_store(tmp_path / "store", ["a1_s1_t1"])
+    depth_zip(tmp_path / "Depth_t1.zip", {"a1_s1_t1": np.zeros((240, 320, 2), np.uint8)})
+    monkeypatch.setattr(scipy.io, "loadmat", lambda *_, **__: pytest.fail("it was unpacked"))
+    source = open_pictures("depth", store, tmp_path)
+    with pytest.raises(DataError, match=r"a1_s1_t1_depth\.mat: .* at most 100000 numbers, found uint8 \(240, 320, 2\)"):
+        source.pictures("a1_s1_t1", 2)
+    monkeypatch.setattr(pictures, "DEPTH_NUMBERS", 1000)
+    with pytest.raises(DataError, match=r"a1_s1_t1_depth\.mat: .* unpack to over 8000 bytes"):
+        source.pictures("a1_s1_t1", 2)
+    with zipfile.ZipFile(tmp_path / "Depth_t1.zip", "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("a1_s1_t1_depth.mat", bytes(1000))
+    with pytest.raises(DataError, match=r"member a1_s1_t1_depth\.mat is packed by method bzip2"):
+        open_pictures("depth", store, tmp_path).pictures("a1_s1_t1", 2)
 
 
 def test_unknown_pictures_name_the_near_miss(tmp_path):

@@ -6,7 +6,10 @@ import hashlib
 import io
 import json
 import os
+import re
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +82,54 @@ def test_a_wrong_label_in_a_ucla_file_is_named(tmp_path):
         archive.writestr("all_sqe/a01_s01_e00_v01.json", '{"skeletons": [], "label": 11}')
     with pytest.raises(DataError, match=r"a01_s01_e00_v01.json: label 11 .* 10 classes"):
         open_dataset("nw-ucla", tmp_path, tmp_path / "work")
+
+
+MATLAB_HEAD = b"MATLAB 5.0".ljust(124) + b"\x00\x01IM"
+
+
+def matlab_file(shape: tuple[int, ...], numbers: int, name: str = "d_skel", kind: int = 9) -> bytes:
+    """A Matlab file of one variable of bytes that claims ``shape`` and holds ``numbers`` zeros."""
+    text = name.encode().ljust(-len(name) % 8 + len(name), b"\0")
+    dims = np.array(shape, "<i4").tobytes()
+    head = struct.pack("<IIII", 6, 8, kind, 0) + struct.pack("<II", 5, len(dims)) + dims.ljust(-(-len(dims) // 8) * 8)
+    head += struct.pack("<II", 1, len(name)) + text + struct.pack("<II", 2, numbers)
+    packer, block = zlib.compressobj(9), bytes(2**20)
+    data = packer.compress(struct.pack("<II", 14, len(head) + numbers) + head)
+    for start in range(0, numbers, len(block)):
+        data += packer.compress(block[: numbers - start])
+    data += packer.flush()
+    return MATLAB_HEAD + struct.pack("<II", 15, len(data)) + data
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (matlab_file((20, 3, 10_001), 600_060), r"at most 10000 frames, found uint8 \(20, 3, 10001\)"),
+        (matlab_file((20, 3, 2**30), 60), r"found uint8 \(20, 3, 1073741824\)"),
+        (matlab_file((20, 3, 4), 2**24), "variables that unpack to over 4800000 bytes"),
+        (matlab_file((20, 3, 200_000), 12_000_000), "variables that unpack to over 4800000 bytes"),
+        (matlab_file((3, 20, 4), 240), r"found uint8 \(3, 20, 4\)"),
+        (matlab_file((20, 3, 4), 240, kind=1), r"found cell \(20, 3, 4\)"),
+        (matlab_file((20, 3, 4), 240, name="d_iner"), r"the variable d_skel \(it holds d_iner\)"),
+    ],
+)
+def test_matlab_files_are_looked_at_before_they_are_unpacked(tmp_path, monkeypatch, data, message):
+    """480 kB of a compressed variable may become gigabytes; what it claims to be is not what it unpacks to."""
+    import scipy.io
+
+    write_small_set("utd-mhad", tmp_path, {"a1_s1_t2_skeleton.mat": data})
+    loaded = []
+    monkeypatch.setattr(scipy.io, "loadmat", lambda *a, load=scipy.io.loadmat, **k: loaded.append(a) or load(*a, **k))
+    store = open_dataset("utd-mhad", tmp_path, tmp_path / "work", workers=1, skip_bad=True)
+    assert len(store) == 1 and len(loaded) == 1  # only the sound one
+    ((where, sentence),) = store.meta["notes"]["faults"].items()
+    assert where.endswith("a1_s1_t2_skeleton.mat") and where in sentence and re.search(message, sentence)
+
+
+def test_a_matlab_file_of_bytes_is_read(tmp_path):
+    write_small_set("utd-mhad", tmp_path, {"a1_s1_t2_skeleton.mat": matlab_file((20, 3, 100), 6000)})
+    store = open_dataset("utd-mhad", tmp_path, tmp_path / "work", workers=1)
+    assert list(store.lengths) == [4, 100]
 
 
 def write_small_set(name: str, root: Path, broken: dict[str, bytes]) -> None:

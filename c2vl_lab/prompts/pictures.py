@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from c2vl_lab.artifacts import fingerprint
-from c2vl_lab.data.readers.sources import MEMBER_LIMIT, existing_folder, zip_index
+from c2vl_lab.data.readers.matlab import read_array
+from c2vl_lab.data.readers.sources import existing_folder, read_member, zip_index
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.errors import ConfigError, DataError, MissingError, near_miss
 from c2vl_lab.prompts.frames import SIDE, cut_square, spread, square_box
@@ -20,6 +20,8 @@ from c2vl_lab.teachers.protocol import PictureSource
 KINDS = ("video", "depth", "folder", "rendered")
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg")
 DEPTH_VERSION = 1
+DEPTH_BYTES = 32 * 2**20  # of one file; the largest published one has 0.3 MB, compressed inside
+DEPTH_NUMBERS = 32 * 2**20  # of one clip: 436 frames of 320 x 240; the longest published one has about 125
 
 
 def open_pictures(
@@ -154,16 +156,19 @@ def depth_archives(dataset: str, data_dir: str | Path) -> list[Path]:
 
 def _read_depth(path: Path, member: str) -> np.ndarray:
     """(H, W, T) millimetres of one Matlab file inside a zip."""
-    from scipy.io import loadmat
+    zip_index(path)  # says what is wrong with the archive
+    with zipfile.ZipFile(path) as archive:
+        try:
+            info = archive.getinfo(member)
+        except KeyError as error:
+            raise DataError(f"{path}/{member}: is no longer in the archive. Start again.") from error
+        data = read_member(archive, info, path, DEPTH_BYTES)
+    wanted = f"shape (height, width, frames) with at most {DEPTH_NUMBERS} numbers"
+    return read_array(f"{path}/{member}", data, "d_depth", wanted, _is_video, DEPTH_NUMBERS)
 
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open(member) as stream:
-            depth = np.asarray(loadmat(io.BytesIO(stream.read(MEMBER_LIMIT)), variable_names=["d_depth"])["d_depth"])
-    except Exception as error:  # zip and scipy raise many kinds for damaged bytes
-        raise DataError(f"{path}/{member}: wanted a Matlab file with the variable d_depth ({error!r}).") from error
-    if depth.ndim != 3 or depth.dtype.kind not in "fiu" or 0 in depth.shape:
-        raise DataError(f"{path}/{member}: wanted numbers of shape (height, width, frames), found {depth.shape}.")
-    return depth
+
+def _is_video(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 3 and 0 not in shape
 
 
 def _coloured(depth: np.ndarray) -> list[np.ndarray]:

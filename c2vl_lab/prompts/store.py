@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from c2vl_lab.artifacts import atomic_path
+from c2vl_lab.data.readers.sources import read_member
 from c2vl_lab.errors import DataError, MissingError
 from c2vl_lab.prompts.class_prompts import is_class_list
 
@@ -144,12 +145,13 @@ def _text_of(path: Path) -> tuple[str, str]:
         if path.suffix.lower() != ".zip":
             return str(path), path.read_text(encoding="utf-8-sig")
         with zipfile.ZipFile(path) as archive:
-            members = [n for n in archive.namelist() if n.endswith(".json") and not n.startswith("__MACOSX/")]
+            files = {info.filename: info for info in archive.infolist()}
+            members = [n for n in files if n.endswith(".json") and not n.startswith("__MACOSX/")]
             if len(members) != 1:
                 raise DataError(
                     f"{path}: wanted a zip with one .json file, found {len(members)}. Unpack it and name one."
                 )
-            return f"{path}/{members[0]}", archive.read(members[0]).decode("utf-8-sig")
+            return f"{path}/{members[0]}", read_member(archive, files[members[0]], path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8.") from error
     except (zipfile.BadZipFile, EOFError, OSError) as error:

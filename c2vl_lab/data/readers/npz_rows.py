@@ -19,10 +19,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy
 
-from c2vl_lab.data.readers.sources import DAMAGED, DAMAGED_ERRNO, zip_index
+from c2vl_lab.data.readers.sources import DAMAGED, DAMAGED_ERRNO, METHODS, zip_index
 from c2vl_lab.errors import DataError
 
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # those that numpy writes
 HEADER_LIMIT = 10_000  # bytes; numpy's own
 RATIO = 200  # padded skeletons compress 5 to 30 times, a bomb 1,000 times
 SMALL = 64 * 2**20  # bytes; below this the ratio does not matter

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import zipfile
 from collections import Counter
@@ -12,7 +11,15 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 
 from c2vl_lab.data.readers.pku_labels import VIDEO, parse_list
-from c2vl_lab.data.readers.sources import DAMAGED, DAMAGED_ERRNO, existing_folder, read_member, zip_index
+from c2vl_lab.data.readers.sources import (
+    DAMAGED,
+    DAMAGED_ERRNO,
+    check_method,
+    existing_folder,
+    files_below,
+    read_member,
+    zip_index,
+)
 from c2vl_lab.errors import DataError, MissingError
 
 SUFFIXES = (".txt", ".skeleton", ".label")
@@ -80,11 +87,16 @@ class Opener:
         return Path(entry.name).read_bytes()
 
     def head(self, entry: Entry) -> bytes:
-        """The first complete lines, at most 16 kB; empty where a zip's member is damaged."""
+        """The first complete lines, at most 16 kB; empty where a zip's member is damaged.
+
+        Raises:
+            DataError: a zip's member is packed by a method that cannot be read within bounds.
+        """
         if not entry.archive:
             with open(entry.name, "rb") as stream:
                 return stream.read(HEAD)
         archive, info = self._member(entry)
+        check_method(info, Path(entry.archive))
         try:
             with archive.open(info) as member:
                 return member.read(HEAD)
@@ -140,7 +152,7 @@ def find_files(data_dir: str | Path, dataset: str) -> Found:
     root = existing_folder(data_dir, dataset)
     if (root / dataset).is_dir():
         root = root / dataset
-    files = _files_below(root)
+    files = files_below(root, (*SUFFIXES, ".zip", ".7z"))
     found = sort_files(files, dataset)
     _check_both(found, dataset, root, [path.name for path in files if path.suffix.lower() == ".7z"])
     return found
@@ -183,20 +195,6 @@ def _sort(entries: Iterable[Entry], dataset: str) -> Found:
     return found
 
 
-def _files_below(root: Path) -> list[Path]:
-    """All files of a kind that may matter, in a fixed order; links to folders are followed, but not in circles."""
-    files, seen = [], set()
-    for folder, below, names in os.walk(root, followlinks=True):
-        below.sort()
-        real = os.path.realpath(folder)
-        if real in seen:
-            below.clear()
-            continue
-        seen.add(real)
-        files += [Path(folder) / name for name in sorted(names) if name.lower().endswith((*SUFFIXES, ".zip", ".7z"))]
-    return files
-
-
 def _entries(paths: list[Path], zipped: bool) -> Iterator[Entry]:
     """The files that are no archives, or the members of the zips."""
     for path in paths:
@@ -218,7 +216,11 @@ def _kind(entries: list[Entry], opener: Opener) -> str:
     votes: Counter[str] = Counter()
     seen = "nothing"
     for entry in entries[:TRIED]:
-        line = next((line for line in opener.head(entry).split(b"\n") if line.strip()), b"")
+        try:
+            line = next((line for line in opener.head(entry).split(b"\n") if line.strip()), b"")
+        except DataError as error:
+            seen = str(error)
+            continue
         words = line.replace(b",", b" ").split()
         try:
             numbers = len([float(word) for word in words])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import lzma
+import os
 import struct
 import zipfile
 import zlib
@@ -25,6 +26,7 @@ DAMAGED = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
     *(EOFError, RuntimeError, NotImplementedError, ValueError, OverflowError),
 )
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others cannot be unpacked a bounded piece at a time
 DAMAGED_ERRNO = (None, errno.EINVAL)  # OSErrors of decompressors and of absurd offsets; any other is the disk's
 Progress = Callable[[str], None] | None
 
@@ -140,6 +142,23 @@ def existing_folder(data_dir: str | Path, dataset: str) -> Path:
     return root
 
 
+def files_below(root: Path, endings: tuple[str, ...]) -> list[Path]:
+    """All files with one of ``endings`` (small letters), in a fixed order.
+
+    Links to folders are followed, but not in circles, nor upwards out of ``root``.
+    """
+    files, seen, home = [], set(), os.path.realpath(root)
+    for folder, below, names in os.walk(root, followlinks=True):
+        below.sort()
+        real = os.path.realpath(folder)
+        if real in seen or home.startswith(os.path.join(real, "")):
+            below.clear()
+            continue
+        seen.add(real)
+        files += [Path(folder) / name for name in sorted(names) if name.lower().endswith(endings)]
+    return files
+
+
 def zip_index(path: Path) -> list[zipfile.ZipInfo]:
     """The members of a zip (files only), in name order.
 
@@ -202,17 +221,32 @@ def usable_members(path: Path, suffix: str, reading: PartReading, limit: int) ->
             yield info.filename, data
 
 
+def check_method(info: zipfile.ZipInfo, path: Path) -> None:
+    """Refuse a member whose unpacking nothing bounds: a few bytes of bzip2 or LZMA give gigabytes in one piece.
+
+    Raises:
+        DataError: it is neither stored nor deflated.
+    """
+    if info.compress_type not in METHODS:
+        name = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "lzma"}.get(info.compress_type, str(info.compress_type))
+        raise DataError(
+            f"{path}: member {info.filename} is packed by method {name}, which cannot be read within bounds. Pack the "
+            f"archive again by the usual one (deflate)."
+        )
+
+
 def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, limit: int = MEMBER_LIMIT) -> bytes:
     """One member's bytes; its stated size is checked before, and enforced while, it is read.
 
     Raises:
-        DataError: the member is damaged, encrypted or absurdly large.
+        DataError: the member is damaged, encrypted, absurdly large, or packed by an unusual method.
         OSError: the system refuses to read the archive.
     """
+    check_method(info, path)
     if info.file_size > limit:
         raise DataError(
-            f"{path}: member {info.filename} claims {info.file_size} bytes, more than the {limit} allowed "
-            f"for a skeleton file. This is not the published archive."
+            f"{path}: member {info.filename} claims {info.file_size} bytes, more than the {limit} allowed. "
+            f"This is not the published archive."
         )
     try:
         with archive.open(info) as stream:

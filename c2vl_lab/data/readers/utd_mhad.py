@@ -7,7 +7,6 @@ Source: Chen et al., "UTD-MHAD: A Multimodal Dataset for Human Action Recognitio
 
 from __future__ import annotations
 
-import io
 import re
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from c2vl_lab.data.clips import Clip
 from c2vl_lab.data.layouts import KINECT20
+from c2vl_lab.data.readers.matlab import read_array
 from c2vl_lab.data.readers.sources import (
     NoOptions,
     Part,
@@ -30,6 +30,7 @@ from c2vl_lab.errors import DataError
 VERSION = 1
 Options = NoOptions
 LIMIT = 2**19  # bytes of one file; the largest published one has 32 kB, and Matlab files are compressed inside
+FRAMES_LIMIT = 10_000  # the longest published clip has 125
 CLASSES = (
     "right arm swipe to the left",
     "right arm swipe to the right",
@@ -131,19 +132,12 @@ def _clip(where: str, data: bytes) -> Clip:
     action, subject, trial = map(int, match.groups()[1:])
     if not 1 <= action <= len(CLASSES):
         raise DataError(f"{where}: action {action} is outside the protocol's classes 1 to {len(CLASSES)}.")
-    raw = _matlab(where, data)
-    if raw.ndim != 3 or raw.shape[:2] != (20, 3) or raw.dtype.kind not in "fiu":
-        raise DataError(f"{where}: wanted numbers d_skel of shape (20, 3, frames), found {raw.dtype} {raw.shape}.")
+    wanted = f"shape (20, 3, frames) with at most {FRAMES_LIMIT} frames"
+    raw = read_array(where, data, "d_skel", wanted, _is_skeleton, 20 * 3 * FRAMES_LIMIT)
     with np.errstate(all="ignore"):  # becomes infinite, which no store takes
         xyz = raw.transpose(2, 0, 1)[:, ORDER].astype(np.float32)
     return single_body(match.group(1), xyz, where, label=action - 1, subject=subject, trial=trial)
 
 
-def _matlab(where: str, data: bytes) -> np.ndarray:
-    """The array ``d_skel`` of a Matlab file; scipy is loaded only when such a file is read."""
-    from scipy.io import loadmat
-
-    try:
-        return np.asarray(loadmat(io.BytesIO(data), variable_names=["d_skel"])["d_skel"])
-    except Exception as error:  # scipy raises many kinds for damaged bytes
-        raise DataError(f"{where}: wanted a Matlab file with the variable d_skel ({str(error)[:200]}).") from error
+def _is_skeleton(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 3 and shape[:2] == (20, 3) and shape[2] <= FRAMES_LIMIT
