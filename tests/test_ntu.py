@@ -40,7 +40,7 @@ def slot_at(clip, x: float) -> int:
 def test_the_file_name_gives_setup_camera_subject_trial_and_label(tmp_path):
     clip, _ = read_one(tmp_path, alone())
     assert (clip.name, clip.setup, clip.camera, clip.subject, clip.trial, clip.label) == (NAME, 1, 2, 3, 2, 12)
-    assert clip.source == str(tmp_path / f"{NAME}.skeleton") and clip.ids == (str(A),)
+    assert clip.source == f"{NAME}.skeleton" and clip.ids == (str(A),)
 
 
 def test_coordinates_pixels_and_states_of_every_joint(tmp_path):
@@ -171,7 +171,7 @@ JOINED = "body IDs joined to one person: lost and found again"
 
 
 def test_a_new_id_after_a_loss_at_the_same_place_is_the_same_person(tmp_path):
-    body, other = person(1, -0.8, 0.2), person(2, 0.8, 0.1)
+    body, other = person(1, -0.8, 0.05), person(2, 0.8, 0.02)
     frames = [([(A if t < 40 else C, body[t])] if not 40 <= t < 50 else []) + [(B, other[t])] for t in range(100)]
     clip, counts = read_one(tmp_path, frames)
     assert clip.xyz.shape[1] == 2 and as_tracked(clip, -0.8, body, [*range(40), *range(50, 100)])
@@ -180,7 +180,7 @@ def test_a_new_id_after_a_loss_at_the_same_place_is_the_same_person(tmp_path):
 
 def test_short_pieces_of_a_person_are_no_ghosts(tmp_path):
     """In a hug the recorder may lose a person every few frames; nothing of the person is thrown away."""
-    body, other = person(1, -0.8, 0.2), person(2, 0.8, 0.1)
+    body, other = person(1, -0.8, 0.05), person(2, 0.8, 0.02)
     frames = [[(A + 10 + t // 8, body[t]), (B, other[t])] for t in range(100)]
     clip, counts = read_one(tmp_path, frames)
     assert as_tracked(clip, -0.8, body, list(range(100))) and counts[JOINED] == 12
@@ -189,7 +189,7 @@ def test_short_pieces_of_a_person_are_no_ghosts(tmp_path):
 
 def test_two_people_lost_at_once_find_their_own_slots(tmp_path):
     """The first new ID would fit either; the other then decides."""
-    left, right = person(1, -0.3, 0.02), person(2, 0.3, 0.01)
+    left, right = person(1, -0.3, 0.02), person(1, 0.3, 0.01)  # of one build, so that only places decide
     frames = []
     for t in range(100):
         new = [(C, right[t] - [0.25, 0, 0]), (D, left[t])]
@@ -202,6 +202,51 @@ def test_a_new_id_far_away_is_someone_else(tmp_path):
     here, there = person(1, -1.5), person(2, 1.5)
     clip, counts = read_one(tmp_path, [[(A, here[t])] if t < 50 else [(B, there[t])] for t in range(100)])
     assert sorted(clip.ids) == [str(A), str(B)] and JOINED not in counts
+
+
+def furniture(place: np.ndarray, frames: int = 100) -> np.ndarray:
+    """(T, 25, 3) a wide, flat thing whose joint 0 lies at ``place``."""
+    rng = np.random.default_rng(0)
+    thing = np.column_stack([rng.uniform(-0.8, 0.8, 25), rng.uniform(-0.3, 0.0, 25), np.full(25, 0.2)])
+    return np.broadcast_to(thing - thing[0] + place, (frames, 25, 3))
+
+
+def sized(body: np.ndarray, torso: float, shoulders: float) -> np.ndarray:
+    """The body with torso and shoulders of other sizes, in metres; its joint 0 stays where it is."""
+    body = body.copy()
+    body[:, 1], body[:, 20] = (body[:, 0] + [0, part * torso, 0] for part in (0.5, 1))
+    body[:, 4], body[:, 8] = (body[:, 20] + [side * shoulders / 2, 0, 0] for side in (-1, 1))
+    return body
+
+
+@pytest.mark.parametrize("build", [None, (0.5, 0.35)])
+def test_furniture_seen_before_the_person_is_no_piece_of_the_person(tmp_path, build):
+    """Its 8 frames would turn the view of the whole clip, which is taken from where the person first stands."""
+    body = person(1, 0.0)
+    wide = furniture(body[8, 0] + [0.6, 0, 0.1])
+    if build:  # of the person's very size
+        body, wide = sized(body, *build), sized(wide, *build)
+    clip, counts = read_one(tmp_path, [[(B, wide[t])] if t < 8 else [(A, body[t])] for t in range(100)])
+    assert clip.ids == (str(A),) and as_tracked(clip, 0.0, body, list(range(8, 100)))
+    assert JOINED not in counts and counts["bodies left out: tracked in fewer than 12 frames"] == 1
+
+
+@pytest.mark.parametrize(
+    ("torso", "shoulders", "same"),
+    [(0.5, 0.35, True), (0.6, 0.35, True), (0.5, 0.29, True), (0.64, 0.35, False), (0.5, 0.27, False)],
+)
+def test_a_new_id_of_another_build_is_someone_else(tmp_path, torso, shoulders, same):
+    here, there = sized(person(1, 0.0), 0.5, 0.35), sized(person(1, 0.3), torso, shoulders)
+    clip, counts = read_one(tmp_path, [[(A, here[t])] if t < 50 else [(B, there[t])] for t in range(100)])
+    assert (clip.ids == (f"{A}+{B}",)) == same and counts[JOINED] == same
+
+
+@pytest.mark.parametrize(("away", "lost", "same"), [(1.4, 40, 1), (1.6, 40, 0), (2.5, 40, 0), (1.1, 5, 0)])
+def test_a_long_loss_does_not_join_people_who_stand_far_apart(tmp_path, away, lost, same):
+    here, there = person(1, 0.0, 0.001), person(1, away, 0.001)
+    frames = [[(A, here[t])] if t < 40 else [(B, there[t])] if t >= 40 + lost else [] for t in range(100)]
+    clip, counts = read_one(tmp_path, frames)
+    assert (clip.xyz.shape[1] == 1) == same and counts[JOINED] == same
 
 
 def test_ghost_bodies_are_left_out_and_counted(tmp_path):

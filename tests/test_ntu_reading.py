@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from ntu_files import NAME, A, alone, read_all, skeleton_text, write_skeleton_file, write_zip
 
+from c2vl_lab.data.datasets import open_dataset
 from c2vl_lab.data.readers import ntu, ntu_sources
 from c2vl_lab.data.readers.ntu_missing import missing_names
 from c2vl_lab.errors import DataError, MissingError
@@ -137,7 +138,7 @@ def test_a_zip_that_lies_unpacked_beside_is_not_read_again(tmp_path):
     write_skeleton_file(tmp_path / "unpacked.zip" / f"{NAME}.skeleton", frames)  # a folder, whatever it is called
     write_zip(tmp_path / "a.zip", {NAME: skeleton_text(frames).encode()})
     reading = read_all(tmp_path)
-    assert [clip.source for clip in reading.clips] == [str(tmp_path / "unpacked.zip" / f"{NAME}.skeleton")]
+    assert [clip.source for clip in reading.clips] == [f"{NAME}.skeleton"]
     assert not reading.faults
 
 
@@ -150,10 +151,42 @@ def test_a_name_that_is_there_twice_is_a_fault_of_the_second(tmp_path):
     write_zip(tmp_path / "two" / "a.zip", {other: text})
     reading = read_all(tmp_path)
     assert [clip.name for clip in reading.clips] == [NAME, other]
-    assert reading.clips[0].source == str(tmp_path / "one" / f"{NAME}.skeleton")
+    assert reading.clips[0].source == f"one/{NAME}.skeleton"
     assert len(reading.faults) == 3
     for sentence in reading.faults.values():
         assert "is there twice, first as " + str(tmp_path / "one") in sentence
+
+
+def test_the_store_names_files_alike_wherever_the_data_lies(tmp_path):
+    other = "S001C001P001R001A001"
+    tables = []
+    for home in ("here", "far/away"):
+        write_skeleton_file(tmp_path / home / "raw" / "one" / f"{NAME}.skeleton", alone())
+        write_skeleton_file(tmp_path / home / "raw" / "two" / f"{other}.skeleton", alone(20, 2))
+        (tmp_path / home / "raw" / "two" / "walk.skeleton").write_text("")
+        store = open_dataset("ntu60", tmp_path / home, tmp_path / home / "work", workers=1, skip_bad=True)
+        tables.append((store.path / "clips.csv").read_bytes())
+        (sentence,) = store.meta["notes"]["faults"].values()
+        assert sentence.startswith(str(tmp_path / home / "raw" / "two" / "walk.skeleton"))  # errors say where it lies
+    assert tables[0] == tables[1] and str(tmp_path).encode() not in tables[0]
+    assert list(store.clips["source"]) == [f"one/{NAME}.skeleton", f"two/{other}.skeleton"]
+
+
+def test_linked_folders_are_followed_but_not_in_circles(tmp_path):
+    other = "S001C001P001R001A001"
+    write_skeleton_file(tmp_path / "disk" / "nturgb+d_skeletons" / f"{NAME}.skeleton", alone())
+    write_zip(tmp_path / "disk" / "zips" / "a.zip", {other: skeleton_text(alone()).encode()})
+    root = tmp_path / "data" / "ntu60"
+    root.mkdir(parents=True)
+    write_skeleton_file(tmp_path / "data" / "else" / "S001C001P001R001A002.skeleton", alone())  # above the set's folder
+    try:
+        for name, target in (("nturgb+d_skeletons", "disk/nturgb+d_skeletons"), ("zips", "disk/zips"), ("up", "data")):
+            (root / name).symlink_to(tmp_path / target, target_is_directory=True)
+        (tmp_path / "disk" / "zips" / "again").symlink_to(tmp_path / "disk" / "zips", target_is_directory=True)
+    except OSError:
+        pytest.skip("links cannot be made here")
+    reading = read_all(tmp_path / "data")
+    assert [clip.name for clip in reading.clips] == [NAME, other] and not reading.faults
 
 
 def test_hidden_files_beside_the_recordings_are_none(tmp_path):

@@ -171,6 +171,22 @@ def test_who_moves_more_comes_first_and_ghosts_are_left_out_and_counted():
     assert choose_slots(two_bodies(calm, lively)[:8], everywhere[:8], Counter()) == [1, 0]  # a clip of 8 frames
 
 
+def test_ghosts_are_left_out_of_the_clips_that_are_read(tmp_path):
+    body, shelf = walking_body(1, 0.0), walking_body(3, 1.0, movement=0.3)
+    shelf[..., 0] += np.linspace(-3, 3, 25)
+    flicker = np.zeros_like(body)
+    flicker[60:65] = walking_body(2, -1.0)[60:65]
+    write_video(tmp_path, "A01N01-L", two_bodies(body, shelf), [(1, 1, 50)])
+    write_video(tmp_path, "A02N01-L", two_bodies(body, flicker), [(1, 51, 100)])
+    _, reading = read_all(tmp_path)
+    for clip, part in zip(reading.clips, (slice(0, 50), slice(50, 100)), strict=True):
+        np.testing.assert_allclose(clip.xyz, body[part, None], atol=1e-6)
+    assert reading.counts == {
+        "bodies left out: wider than a person in most frames": 1,
+        "bodies left out: tracked in fewer than 12 frames": 1,
+    }
+
+
 def test_a_body_with_broken_joints_counts_as_lost_in_that_frame(tmp_path):
     bodies = two_bodies(walking_body(1, -0.6), walking_body(2, 0.6))
     bodies[10, 0, 3, 1], bodies[20, 1, 0, 0] = np.nan, 1e30
@@ -189,13 +205,20 @@ def test_a_body_with_broken_joints_counts_as_lost_in_that_frame(tmp_path):
 
 
 def test_labels_beyond_the_video_are_cut_there_or_dropped_by_name(tmp_path):
-    rows = [(1, 0, 20), (2, 50, 99), (3, 61, 90), (4, 30, 30), (5, 40, 31), (6, -5, -1)]
+    rows = [(1, 0, 20), (2, 50, 99), (3, 61, 90), (4, 0, 0), (5, 40, 31), (6, -5, -1)]
     write_video(tmp_path, "A01N01-L", ONE, rows)
     _, reading = read_all(tmp_path)
     assert [(clip.frames[0], clip.frames[-1]) for clip in reading.clips] == [(0, 19), (49, 59)]
     assert list(reading.dropped) == [f"A001N001V001C{i:03d}L{i:03d}" for i in (3, 4, 5, 6)]
     assert set(reading.dropped.values()) == {"its label names no span of the video's frames"}
     assert reading.counts == {"actions whose label reaches over an end of the video, cut there": 2}
+
+
+def test_a_label_that_begins_and_ends_in_one_frame_names_that_frame(tmp_path):
+    write_video(tmp_path, "A01N01-L", ONE, [(1, 1, 1), (2, 30, 30), (3, 60, 60)])
+    assert [list(clip.frames) for clip in read_all(tmp_path)[1].clips] == [[0], [29], [59]]
+    _, other = read_all(tmp_path, cut="start:end")  # leaves out the first frame, which is the only one
+    assert not other.clips and set(other.dropped.values()) == {"its label names no span of the video's frames"}
 
 
 def test_an_action_in_which_nobody_is_seen_is_dropped_by_name(tmp_path):

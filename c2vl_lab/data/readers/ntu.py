@@ -28,8 +28,9 @@ from c2vl_lab.data.readers.ntu_sources import (
     Numbers,
     clip_numbers,
     listed_names,
-    loose_recordings,
     recording_bytes,
+    recordings_below,
+    short,
     shown,
     stem,
     zip_recordings,
@@ -38,7 +39,7 @@ from c2vl_lab.data.readers.ntu_text import JOINTS, Skeleton, parse_skeleton
 from c2vl_lab.data.readers.sources import Part, PartReading, Plan, existing_folder
 from c2vl_lab.errors import DataError, MissingError
 
-VERSION = 2
+VERSION = 3
 CLASSES = {"ntu60": 60, "ntu120": 120}
 NTU60_SETUPS = 17  # setups from 18 on were added by NTU RGB+D 120
 FILES_A_PART = 200
@@ -63,11 +64,13 @@ class Context:
         classes: 60 or 120.
         missing: names to leave out -> why.
         twice: (path, member) of a file -> the file of the same name that came before it.
+        root: the folder that holds all loose files; the store names them from there.
     """
 
     classes: int
     missing: dict[str, str] = field(default_factory=dict)
     twice: dict[tuple[str, str], str] = field(default_factory=dict)
+    root: str = ""
 
 
 def find(data_dir: str | Path, options: Options, *, dataset: str) -> list[Path]:
@@ -84,10 +87,9 @@ def find(data_dir: str | Path, options: Options, *, dataset: str) -> list[Path]:
     root = existing_folder(data_dir, dataset)
     if (root / dataset).is_dir():
         root = root / dataset
-    files = loose_recordings(root)
+    files, zips = recordings_below(root)
     unpacked = set(map(stem, files))
-    zips = sorted(path for path in root.rglob("*.zip") if path.is_file())
-    zips = [path for path in zips if not unpacked.issuperset(map(stem, zip_recordings(path)))]
+    zips = [path for path in zips if path.is_file() and not unpacked.issuperset(map(stem, zip_recordings(path)))]
     if not files and not zips:
         raise MissingError(
             f"{dataset}: wanted {SUFFIX} files, or zips of them, under {root}, found none. "
@@ -116,6 +118,7 @@ def plan(sources: list[Path], options: Options, *, dataset: str) -> Plan:
         else:
             folder = os.path.join(path.parent, "")  # ends with a slash, so that it is never taken for a zip
             folders.setdefault(folder, []).append(path.name)
+    loose = [path for path in folders if not path.endswith(".zip")]
     parts = [
         Part(path, tuple(members[start : start + FILES_A_PART]))
         for path, members in folders.items()
@@ -131,7 +134,7 @@ def plan(sources: list[Path], options: Options, *, dataset: str) -> Plan:
             "coordinates": "as published, nothing converted",
             "samples without usable skeletons": "left out by the authors' list" if options.missing else "not left out",
         },
-        context=Context(classes, missing, _found_twice(parts)),
+        context=Context(classes, missing, _found_twice(parts), os.path.commonpath(loose) if loose else ""),
     )
 
 
@@ -163,7 +166,8 @@ def read(part: Part, context: Context) -> PartReading:
             data = recording_bytes(part.path, member)
             reading.files += 1
             reading.bytes += len(data)
-            _take(where, stem(member), numbers, parse_skeleton(where, data), reading)
+            source = short(part.path, member, context.root)
+            _take(source, stem(member), numbers, parse_skeleton(where, data), reading)
         except DataError as error:
             reading.faults[where] = str(error)
     reading.counts = +reading.counts  # without those that stayed 0
@@ -193,7 +197,7 @@ def _wanted(path: str, member: str, context: Context, reading: PartReading) -> N
     return numbers
 
 
-def _take(where: str, name: str, numbers: Numbers, skeleton: Skeleton, reading: PartReading) -> None:
+def _take(source: str, name: str, numbers: Numbers, skeleton: Skeleton, reading: PartReading) -> None:
     """Add a recording's clip to ``reading``, or say why there is none."""
     people = choose_people(skeleton, reading.counts)
     if not people:
@@ -213,7 +217,7 @@ def _take(where: str, name: str, numbers: Numbers, skeleton: Skeleton, reading: 
             camera=camera,
             setup=setup,
             trial=trial,
-            source=where,
+            source=source,
             ids=tuple(map(person_id, people)),
             state=arrays.state,
             color=arrays.color,

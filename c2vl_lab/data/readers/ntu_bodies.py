@@ -1,8 +1,9 @@
 """Which of the bodies that a Kinect reported are people, and which two slots they take.
 
 A body is followed by the recorder's ID, so a person stays in one slot when the file lists people in another order.
-The recorder gives a person whom it lost and found again a new ID; such IDs are joined where place and time fit. Then
-ghosts (furniture, flicker) are left out, and the two people who move most are kept. Every such decision is counted.
+The recorder gives a person whom it lost and found again a new ID; such IDs are joined where place, time and build fit,
+but never a body that is too wide for a person with one that is not. Then ghosts (furniture, flicker) are left out, and
+the two people who move most are kept. Every such decision is counted.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from c2vl_lab.data.layouts import NTU25
 from c2vl_lab.data.readers.ntu_text import JOINTS, Skeleton
 
 # The field's two rules for bodies that are furniture or flicker (published with CTR-GCN's preparation, in use since):
@@ -19,8 +21,12 @@ SHORTEST = 12  # frames
 WIDE, WIDE_SHARE = 0.8, 0.69754  # x-spread above 0.8 y-spread in more than this share of frames
 # Our choice: a new ID is the same person when it appears this near to where the other was lost, plus a slow walk.
 NEAR, WALK = 0.75, 0.05  # metres, metres a frame (1.5 m/s)
+WALKED = 15  # lost frames of such a walk at most: 1.5 m in all; one who is lost for longer hardly goes further
+ALIKE = 0.25  # by which share the longer of two spines, or shoulders, may exceed the other
 FARTHEST = 100.0  # metres; a depth camera sees 8
 SLOTS = 2
+TORSO = [NTU25.index(joint) for joint in ("spine_base", "spine_mid", "spine_shoulder")]
+SHOULDERS = [NTU25.index(joint) for joint in ("left_shoulder", "spine_shoulder", "right_shoulder")]
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,29 @@ def _link_cost(before: Track, after: Track) -> float | None:
     if lost <= 0:
         return None
     distance = float(np.linalg.norm(after.xyz[0, 0] - before.xyz[-1, 0]))  # of the spine's base
-    return distance + WALK * lost if distance < NEAR + WALK * lost else None
+    if distance >= NEAR + WALK * min(lost, WALKED) or not _alike(before, after):
+        return None
+    return distance + WALK * lost
+
+
+def _alike(one: Track, other: Track) -> bool:
+    """Whether two tracks may be of one body: both or neither too wide, and spine and shoulders of like length."""
+    if _too_wide(one.xyz) != _too_wide(other.xyz):
+        return False
+    sizes = np.array([_build(one.xyz), _build(other.xyz)])
+    return bool((sizes.max(axis=0) <= (1 + ALIKE) * sizes.min(axis=0)).all())
+
+
+def _build(xyz: np.ndarray) -> list[float]:
+    """Median lengths of the spine and of the shoulders of a body (n, 25, 3), metres, summed along their bones."""
+    bones = (np.linalg.norm(np.diff(xyz[:, chain], axis=1), axis=-1) for chain in (TORSO, SHOULDERS))
+    return [float(np.median(lengths.sum(axis=1))) for lengths in bones]
+
+
+def _too_wide(xyz: np.ndarray) -> bool:
+    """Whether a body (n, 25, 3) is wider than a person of its height in most frames."""
+    spread = np.ptp(xyz[:, :, :2], axis=1)
+    return bool(np.mean(spread[:, 0] > WIDE * spread[:, 1]) >= WIDE_SHARE)
 
 
 def _energy(person: Person) -> float:
@@ -138,7 +166,6 @@ def _ghost(person: Person) -> str:
     joints = np.concatenate([track.xyz for track in person])
     if len(joints) < SHORTEST:
         return f"tracked in fewer than {SHORTEST} frames"
-    spread = np.ptp(joints[:, :, :2], axis=1)
-    if np.mean(spread[:, 0] > WIDE * spread[:, 1]) >= WIDE_SHARE:
+    if _too_wide(joints):
         return "wider than a person in most frames"
     return ""

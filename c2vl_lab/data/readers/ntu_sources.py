@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
-from c2vl_lab.data.readers.sources import read_member, zip_index
+from c2vl_lab.data.readers.sources import files_below, read_member, zip_index
 from c2vl_lab.errors import DataError
 
 SUFFIX = ".skeleton"
@@ -42,16 +42,22 @@ def is_recording(path: str) -> bool:
 
 
 def shown(path: str, member: str) -> str:
-    """A file's name for messages and for the store: the zip and its member, or the path; printable, in one line."""
+    """A file's name for messages: the zip and its member, or the path; printable, in one line."""
     text = f"{os.path.basename(path)}/{member}" if path.endswith(".zip") else os.path.join(path, member)
     return text if text.isprintable() else ascii(text)[1:-1]
 
 
-def loose_recordings(root: Path) -> list[str]:
-    """Paths of all ``.skeleton`` files under a folder, sorted."""
-    return sorted(
-        os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names if is_recording(name)
-    )
+def short(path: str, member: str, root: str) -> str:
+    """A file's name for the store, the same on every machine: the zip and its member, or the path below ``root``."""
+    if path.endswith(".zip"):
+        return shown(path, member)
+    return shown("", Path(os.path.relpath(os.path.join(path, member), root)).as_posix())
+
+
+def recordings_below(root: Path) -> tuple[list[str], list[Path]]:
+    """Paths of all ``.skeleton`` files under a folder, and of all zips, sorted; links to folders are followed."""
+    paths = files_below(root, (SUFFIX, ".zip"))
+    return sorted(str(p) for p in paths if is_recording(p.name)), sorted(p for p in paths if p.suffix == ".zip")
 
 
 def zip_recordings(path: Path) -> list[str]:

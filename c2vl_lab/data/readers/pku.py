@@ -31,7 +31,7 @@ from c2vl_lab.data.readers.slots import choose_slots, keep_in_slots
 from c2vl_lab.data.readers.sources import Part, PartReading, Plan
 from c2vl_lab.errors import DataError, choose
 
-VERSION = 1
+VERSION = 2
 # how a label's frames are cut -> what is taken from the start
 CUTS = {"start-1:end": 1, "start:end": 0}
 VIEWS = {"L": 1, "M": 2, "R": 3}
@@ -273,7 +273,7 @@ def _cut(
 
 def _span(row: Instance, frames: int, context: Context, counts: Counter[str]) -> tuple[int, int]:
     """First frame and the one after the last, from 0; (0, 0) where a label names no span of the video."""
-    if row.start >= row.end:
+    if row.start > row.end:
         return 0, 0
     first, end = row.start - CUTS[context.cut], min(row.end, frames)
     start = max(first, 0)
