@@ -588,6 +588,17 @@ def test_paths_tell_the_set_and_the_protocol(path, dataset, protocol):
     assert (guess_set(Path("/") / path), guess_protocol(Path("/") / path)) == (dataset, protocol)
 
 
+@pytest.mark.parametrize("path", ["home/cs/data/NTU60.npz", "cv/ntu60/joint/train.npy", "xsub/a/b/c/NTU60.npz"])
+def test_folders_further_up_tell_no_protocol(path):
+    assert guess_protocol(Path("/") / path) == ""
+
+
+def test_a_folder_further_up_does_not_keep_a_folder_from_being_found(tmp_path):
+    given = recordings(12)
+    write_npy(tmp_path / "cs" / "ntu60", given, "xview", "_data.npy", [padded(r, 40) for r in given])
+    assert len(opened("agcn", tmp_path / "cs", tmp_path, protocol="xview")) == 12
+
+
 def test_names_tell_the_set():
     path = Path("/data/train.pkl")
     assert guess_set(path, ["S001C001P001R001A060"]) == "ntu60"

@@ -114,7 +114,7 @@ def open_dataset(
     settings: Any = from_dict(dataset.options, options, where=name)
     try:
         sources = dataset.find(data_dir, settings)
-        said = [Path(data_dir).name, *([path.parent.name, path.name] for path in sources)] if dataset.guesses else []
+        said = [Path(data_dir).name, *(path.absolute().parts[-3:] for path in sources)] if dataset.guesses else []
         key = fingerprint(FORMAT, dataset.version, sources_key(sources), to_dict(settings), said)
         path = _store_path(work_dir, name, key)
         if (path / "meta.json").exists():

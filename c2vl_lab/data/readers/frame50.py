@@ -76,7 +76,7 @@ def _name_files(folder: Path, options: Options) -> list[Path]:
     homes = [folder]
     if options.names:
         home = Path(options.names).expanduser()
-        protocol = options.protocol or guess_protocol(folder)
+        protocol = options.protocol or guess_protocol(folder / f"train{ENDING}")
         homes = [home, home / protocol, home / folder.name]
     for home in homes:
         files = [home / f"{part}_label.pkl" for part in PARTS]

@@ -66,8 +66,8 @@ def known_set(dataset: str) -> str:
 
 
 def guess_set(path: Path, names: Iterable[str] = ()) -> str:
-    """The set that a file belongs to, from its path or else from its clip names; "" where neither says it."""
-    for text in _nearest_first(path):
+    """The set that a file belongs to, from its name and two folders, or from its clip names; "" where none says it."""
+    for text in _nearest_first(path, 3):
         if found := re.search(r"ntu[a-z+_\- ]*(60|120)(?!\d)", text):
             return f"ntu{found[1]}"
         if found := re.search(r"pku[a-z_\- ]*([12])(?!\d)", text):
@@ -82,17 +82,20 @@ def guess_set(path: Path, names: Iterable[str] = ()) -> str:
 
 
 def guess_protocol(path: Path) -> str:
-    """The protocol that a file's path tells (``xsub``, ``xview``, ``xset``); "" where it does not."""
-    for text in _nearest_first(path):
+    """The protocol that the names of a file and of its folder tell (``xsub``, ``xview``, ``xset``); "" where none does.
+
+    Folders further up are the user's, who may have one called ``cs``.
+    """
+    for text in _nearest_first(path, 2):
         for word in re.split(r"[^a-z]+", re.sub(r"cross[-_ ]?", "cross", text)):
             if word in PROTOCOLS:
                 return PROTOCOLS[word]
     return ""
 
 
-def _nearest_first(path: Path) -> list[str]:
-    """The last parts of a path, the file's own name first."""
-    return [part.lower() for part in reversed(path.absolute().parts[-5:])]
+def _nearest_first(path: Path, parts: int) -> list[str]:
+    """The last parts of a file's path, its own name first."""
+    return [part.lower() for part in reversed(path.absolute().parts[-parts:])]
 
 
 def settled(found: str, option: str, path: Path) -> str:

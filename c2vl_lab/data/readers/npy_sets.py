@@ -66,7 +66,7 @@ def find_folder(data_dir: str | Path, layout: str, endings: Sequence[str], proto
         for path in sorted(p for pattern in patterns for p in root.glob(pattern.format(ending))):
             if path.with_name(f"val{ending}").is_file():
                 found.setdefault(path.parent, ending)
-    fitting = [folder for folder in found if not protocol or guess_protocol(folder) in ("", protocol)]
+    fitting = [folder for folder in found if not protocol or guess_protocol(folder / "train") in ("", protocol)]
     if not fitting:
         wanted = " or ".join(f"train{ending} and val{ending}" for ending in endings)
         raise MissingError(f"{layout}: wanted {wanted} in {root}, found none. Set data_dir to their folder.")
