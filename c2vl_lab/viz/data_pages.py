@@ -165,7 +165,8 @@ def absent_table(store: SkeletonStore) -> pd.DataFrame:
     table = absent.absent_table(store)
     if len(table):
         incomplete = (table["absent"] > 0) | (table["unexpected"] > 0) | (table["performers"] == 0)
-        incomplete.iloc[-2:] = [table["performers"].iloc[-2] > 0, True]  # pairs not found, totals
+        incomplete |= table["setup"].eq("all")  # the totals
+        incomplete &= table["setup"].ne("pairs not found") | table["performers"].gt(0)
         return table[incomplete].set_index("setup")
     totals = {rule.total for rule in RULES.get(store.dataset, {}).values() if rule.total}
     rows = [{"published": f"{total:,}", "here": len(store), "absent": max(0, total - len(store))} for total in totals]
