@@ -501,12 +501,48 @@ def test_arrays_of_another_shape(tmp_path, array):
         opened("agcn", tmp_path, tmp_path)
 
 
+def marred(given: list[Recording]) -> tuple[list[Recording], list[Recording]]:
+    """Recordings in which single joints of the first are no place, and what is to be read of them."""
+    bad, mended = given[0].xyz.copy(), given[0].xyz.copy()
+    for frame, joint, value in ((4, 7, np.inf), (9, 0, np.nan), (12, 24, 1e4)):
+        bad[frame, 0, joint, 1] = value
+        mended[frame, 0, joint] = (mended[frame - 1, 0, joint] + mended[frame + 1, 0, joint]) / 2
+    name, action = given[0].name, given[0].action
+    return [Recording(name, action, bad), *given[1:]], [Recording(name, action, mended), *given[1:]]
+
+
+@pytest.mark.parametrize("name", ["pyskl", "ctrgcn", "agcn", "frame50"])
+def test_single_joints_that_are_no_place_are_filled_and_counted(tmp_path, name):
+    """One infinite value refused a whole clip before."""
+    bad, mended = marred(cut_to(recordings(), 20))
+    folder = tmp_path / "ntu60" / "xsub"
+    if name == "pyskl":
+        write_pickle(tmp_path / "ntu60_3danno.pkl", pyskl_value(bad, "float32"), 4)
+    elif name == "ctrgcn":
+        write_ctrgcn(tmp_path / "NTU60_CS.npz", bad, "xsub")
+    else:
+        write_npy(folder, bad, "xsub", {"agcn": "_data.npy"}.get(name, "_position.npy"), [padded(r, 50) for r in bad])
+    store = opened(name, tmp_path, tmp_path)
+    if name != "ctrgcn":  # whose rows have no names
+        check(store, mended, "xsub", 1e-5)
+    assert store.meta["notes"]["counts"]["joints filled: not a number or over 100 m away"] == 3
+    assert store.present.all() and np.isfinite(store.xyz).all()
+
+
+def test_a_clip_that_is_repeated_is_told_also_where_a_joint_is_not_a_number(tmp_path):
+    bad, mended = marred(recordings())
+    write_npy(tmp_path / "ntu60" / "xsub", bad, "xsub", "_data_joint.npy", [agcn_rows(r, 300) for r in bad])
+    store = opened("agcn", tmp_path, tmp_path)
+    assert sorted(store.lengths) == sorted(len(r.xyz) for r in mended)
+    assert "Walking paths are lost" in store.meta["notes"]["coordinates"]
+
+
 def test_rows_that_are_not_finite_are_named(tmp_path):
     given = recordings()
     arrays = [padded(r, 40) for r in given]
-    arrays[4][3, 0, 7] = np.nan
+    arrays[4][:, :, 7:21] = np.nan
     write_npy(tmp_path / "ntu60" / "xsub", given, "xsub", "_data.npy", arrays)
-    with pytest.raises(DataError, match=r"train_data\.npy, row \d+: joint 'left_hand' .* not finite in frame 3"):
+    with pytest.raises(DataError, match=r"train_data\.npy, row \d+: no body has half of its joints .* not finite"):
         opened("agcn", tmp_path, tmp_path)
     assert len(opened("agcn", tmp_path, tmp_path, skip_bad=True)) == len(given) - 1
 

@@ -22,6 +22,8 @@ from ntu_files import (
     write_skeleton_file,
 )
 
+from c2vl_lab.data.layouts import NTU25
+
 
 def read_one(tmp_path: Path, frames: list[Bodies], name: str = NAME):
     """The clip of one recording, and all that is said about it."""
@@ -69,26 +71,62 @@ def test_colour_places_that_are_no_number_are_unknown_and_the_body_stays(tmp_pat
     assert reading.counts == {"joints without a place in the colour image": 3}
 
 
-@pytest.mark.parametrize(
-    ("bad", "why"),
-    [
-        ("nan", "a joint is not a number"),
-        ("-inf", "a joint is not a number"),
-        ("1e39", "a joint is not a number"),
-        ("-1e5", "a joint is over 100 m away"),
-    ],
-)
-def test_a_body_frame_that_is_no_place_is_a_gap_in_its_place(tmp_path, bad, why):
+FILLED = "joints filled: not a number or over 100 m away"
+
+
+def spoiled(body: np.ndarray, joints: int, bad: str, frame: int = 5, first: int = 12) -> str:
+    """The text of a body alone, x of some joints of a frame replaced."""
+    lines = skeleton_text([[(A, row)] for row in body]).splitlines()
+    start = 1 + frame * 28 + 3 + first
+    for number in range(start, start + joints):
+        lines[number] = bad + lines[number][lines[number].index(" ") :]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("bad", ["nan", "-inf", "1e39", "-1e5"])
+def test_a_joint_that_is_no_place_costs_neither_its_frame_nor_the_clip(tmp_path, bad):
     body = person(1, 0.0, frames=20)
-    lines = skeleton_text([[(A, joints)] for joints in body]).splitlines()
-    number = 1 + 5 * 28 + 3 + 12  # joint 12 of frame 5
-    lines[number] = bad + lines[number][lines[number].index(" ") :]
-    (tmp_path / f"{NAME}.skeleton").write_text("\n".join(lines))
+    (tmp_path / f"{NAME}.skeleton").write_text(spoiled(body, 1, bad))
+    reading = read_all(tmp_path)
+    clip, straight = reading.clips[0], body.copy()
+    straight[5, 12] = (body[4, 12] + body[6, 12]) / 2
+    assert clip.present.all() and clip.state[5, 0, 12] == 0
+    np.testing.assert_allclose(clip.xyz[:, 0], straight, atol=1e-5)
+    assert np.delete(clip.state[:, 0].ravel(), 5 * 25 + 12).tolist() == [*np.delete([*joint_states()] * 20, 137)]
+    assert np.isfinite(clip.color[5]).all() and reading.counts == {FILLED: 1} and not reading.faults
+
+
+def test_a_hand_that_is_lost_in_half_of_the_frames_and_one_that_is_never_seen(tmp_path):
+    """The first lost 30 of 60 frames before; the second the clip."""
+    body = person(1, 0.0, frames=60)
+    body[::2, 7] = np.nan
+    body[:, 22] = np.nan  # left thumb, whose bone leads to the hand
+    with np.errstate(invalid="ignore"):
+        clip, counts = read_one(tmp_path, [[(A, row)] for row in body])
+    assert clip.present.all() and np.isfinite(clip.xyz).all() and counts[FILLED] == 90
+    np.testing.assert_array_equal(clip.xyz[:, :, 22], clip.xyz[:, :, NTU25.parents[22]])
+    assert not clip.state[::2, 0, 7].any() and not clip.state[:, 0, 22].any()
+
+
+def test_a_joint_is_filled_over_a_change_of_the_recorders_id(tmp_path):
+    body = person(1, 0.0, 0.01, frames=60)
+    body[30:, 7] = np.nan  # never known under the second ID
+    with np.errstate(invalid="ignore"):
+        clip, _ = read_one(tmp_path, [[(A if t < 30 else B, body[t])] for t in range(60)])
+    assert clip.ids == (f"{A}+{B}",)
+    np.testing.assert_array_equal(clip.xyz[30:, 0, 7], np.repeat(clip.xyz[29:30, 0, 7], 30, axis=0))
+
+
+@pytest.mark.parametrize(("joints", "lost"), [(12, []), (13, [5])])
+def test_a_body_frame_with_fewer_than_half_of_its_joints_is_a_gap_in_its_place(tmp_path, joints, lost):
+    body = person(1, 0.0, frames=20)
+    (tmp_path / f"{NAME}.skeleton").write_text(spoiled(body, joints, "nan", first=0))
     reading = read_all(tmp_path)
     clip = reading.clips[0]
-    assert list(np.flatnonzero(~clip.present[:, 0])) == [5] and np.isfinite(clip.xyz).all() and not clip.xyz[5].any()
+    assert list(np.flatnonzero(~clip.present[:, 0])) == lost and not clip.xyz[lost].any()
     np.testing.assert_allclose(clip.xyz[6:, 0], body[6:], atol=1e-5)
-    assert reading.counts[f"body frames left out: {why}"] == 1 and not reading.faults
+    assert reading.counts["body frames left out: fewer than half of the joints are known"] == len(lost)
+    assert reading.counts[FILLED] == (0 if lost else 12) and not reading.faults
 
 
 def test_a_body_at_the_origin_and_an_id_listed_twice_are_counted(tmp_path):

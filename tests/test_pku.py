@@ -187,18 +187,36 @@ def test_ghosts_are_left_out_of_the_clips_that_are_read(tmp_path):
     }
 
 
-def test_a_body_with_broken_joints_counts_as_lost_in_that_frame(tmp_path):
-    bodies = two_bodies(walking_body(1, -0.6), walking_body(2, 0.6))
-    bodies[10, 0, 3, 1], bodies[20, 1, 0, 0] = np.nan, 1e30
+def test_single_broken_joints_are_filled_and_a_body_with_few_joints_is_lost_in_that_frame(tmp_path):
+    left, right = walking_body(1, -0.6), walking_body(2, 0.6)
+    bodies = two_bodies(left, right)
+    bodies[10, 0, 3, 1], bodies[20, 1, 0, 0], bodies[30, 0, :13] = np.nan, 1e30, np.inf
     write_video(tmp_path, "A01N01-L", bodies, [(1, 1, 100)])
     _, reading = read_all(tmp_path)
     clip = reading.clips[0]
     slot = int(clip.xyz[0, 1, 0, 0] < clip.xyz[0, 0, 0, 0])  # the one at the left
-    assert list(np.flatnonzero(~clip.present[:, slot])) == [10] and list(
-        np.flatnonzero(~clip.present[:, 1 - slot])
-    ) == [20]
-    assert np.isfinite(clip.xyz).all() and not clip.xyz[10, slot].any()
-    assert sum(n for text, n in reading.counts.items() if "not finite" in text) == 2
+    left[10, 3], right[20, 0], left[30] = (left[9, 3] + left[11, 3]) / 2, (right[19, 0] + right[21, 0]) / 2, 0
+    np.testing.assert_allclose(clip.xyz[:, slot], left, atol=1e-5)
+    np.testing.assert_allclose(clip.xyz[:, 1 - slot], right, atol=1e-5)
+    assert np.argwhere(~clip.present).tolist() == [[30, slot]]
+    assert reading.counts == {
+        "joints filled: not a number or over 100 m away": 2,
+        "body frames left out: fewer than half of the joints are known": 1,
+    }
+
+
+def test_broken_joints_do_not_hide_that_the_bodies_changed_places(tmp_path):
+    left, right = walking_body(1, -0.6), walking_body(2, 0.6)
+    bodies = two_bodies(left, right)
+    bodies[40:, [0, 1]] = bodies[40:, [1, 0]]
+    bodies[35:45, :, :6] = np.nan
+    write_video(tmp_path, "A01N01-L", bodies, [(1, 1, 100)])
+    _, reading = read_all(tmp_path)
+    clip = reading.clips[0]
+    slot = int(clip.xyz[0, 1, 0, 0] < clip.xyz[0, 0, 0, 0])
+    np.testing.assert_allclose(clip.xyz[:, slot, 6:], left[:, 6:], atol=1e-5)
+    assert np.isfinite(clip.xyz).all() and clip.present.all()
+    assert (clip.xyz[:, slot, :6, 0] < clip.xyz[:, 1 - slot, :6, 0]).all()  # filled from the same person
 
 
 # ----------------------------------------------------------------------------------------------- labels

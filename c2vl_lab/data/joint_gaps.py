@@ -43,7 +43,7 @@ def fill_joints(xyz: np.ndarray, present: np.ndarray, layout: JointLayout) -> tu
     filled = ~known & tracked
     bodies, joints = np.nonzero(filled.any(axis=0))
     xyz[:, bodies, joints] = _in_time(xyz[:, bodies, joints], (known & tracked)[:, bodies, joints])
-    never = ~(known & tracked).any(axis=0) & present.any(axis=0)[:, None]  # (M, V)
+    never = ~(known & tracked).any(axis=0) & np.asarray(present.any(axis=0))[:, None]  # (M, V)
     for body in np.flatnonzero(never.any(axis=1)):
         xyz[:, body] = xyz[:, body, _nearest(~never[body], layout)]
     xyz[~present] = 0

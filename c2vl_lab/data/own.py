@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import pandas as pd
 from c2vl_lab.artifacts import read_json
 from c2vl_lab.data.align import spread
 from c2vl_lab.data.clips import Clip, printable
+from c2vl_lab.data.joint_gaps import fill_joints
 from c2vl_lab.data.layouts import JointLayout, known_layout, layout_from_bones
 from c2vl_lab.data.store import SPLIT, SkeletonStore
 from c2vl_lab.data.writing import write_store
@@ -52,9 +54,11 @@ def store_from_arrays(
 ) -> SkeletonStore:
     """A store of one's own recordings; everything later (captions, training, evaluation, suites) works on it.
 
-    Frames of a body that are all zero, or in which a joint is not finite (NaN), count as not tracked: they keep their
-    place in time and are filled from the frames around them. A joint that is never known must be left out of the
-    layout. Words for speed and duration in the captions take 30 frames a second.
+    A joint that is not finite (NaN) is filled from the frames of the same body in which it is known; where there is
+    none, it takes the place of its bone's other end, so that a joint that no clip knows is better left out of arrays
+    and layout. Frames of a body that are all zero, or in which fewer than half of its joints are finite, count as not
+    tracked: they keep their place in time and are filled when clips are prepared. The store's notes count all this.
+    Words for speed and duration in the captions take 30 frames a second.
 
     Args:
         path: folder of the new store; an older store there is replaced when the new one is complete.
@@ -184,7 +188,7 @@ def _clips(
     notes: dict[str, Any],
 ) -> Iterator[Clip]:
     """One clip after another; ``notes`` gets what had to be repaired."""
-    frames = clips = 0
+    broken: Counter[str] = Counter()
     for number, fact in enumerate(facts):
         try:
             array = next(arrays)
@@ -192,17 +196,23 @@ def _clips(
             raise DataError(f"{dataset}: the table has {len(facts)} rows, the arrays end after {number}.") from None
         except (OSError, ValueError, EOFError) as error:  # a generator that loads files
             raise DataError(f"{fact['source']}: its array cannot be loaded ({_brief(error)}).") from error
-        xyz, present, broken = _coordinates(array, layout, turn, fact["source"])
-        if broken:
-            frames, clips = frames + broken, clips + 1
-            notes["joints that were not finite"] = f"{frames} frames of a body in {clips} clips count as not tracked"
+        xyz, present, found = _coordinates(array, layout, turn, fact["source"])
+        if found:
+            broken.update(found, clips=1)
+            notes["joints that were not finite"] = (
+                f"in {broken['clips']} clips: {broken['filled']} joints filled from other frames, "
+                f"{broken['never']} never known and put at their bone's other end; {broken['lost']} frames of a body "
+                f"with fewer than half of its joints count as not tracked"
+            )
         yield Clip(xyz=xyz, present=present, frames=np.arange(len(xyz), dtype=np.int32), **fact)
     if next(arrays, None) is not None:
         raise DataError(f"{dataset}: the table has {len(facts)} rows, there are more arrays than that.")
 
 
-def _coordinates(array: Any, layout: JointLayout, turn: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray, int]:
-    """(T, M, V, 3) metres with y up, (T, M) tracked, and in how many frames of a body some joints are not finite."""
+def _coordinates(
+    array: Any, layout: JointLayout, turn: np.ndarray, where: str
+) -> tuple[np.ndarray, np.ndarray, Counter[str]]:
+    """(T, M, V, 3) metres with y up, (T, M) tracked, and what was not finite."""
     try:
         xyz = np.asarray(array)
         if xyz.dtype.kind == "c":
@@ -219,21 +229,24 @@ def _coordinates(array: Any, layout: JointLayout, turn: np.ndarray, where: str) 
     if xyz.ndim != 4 or xyz.shape[2:] != (len(layout), 3) or not xyz.size:
         raise DataError(f"{where}: wanted {wanted}, found {np.shape(array)}.")
     finite: np.ndarray = np.asarray(np.isfinite(xyz).all(axis=-1))  # (T, M, V)
-    present = finite.all(axis=-1) & np.any(xyz != 0, axis=(2, 3))
+    seen_at_all = np.any((xyz != 0) & finite[..., None], axis=(2, 3))
+    xyz, present, filled = fill_joints(xyz, seen_at_all, layout)
     if not present.any():
-        raise DataError(f"{where}: no frame has all joints.{_worst(finite, layout)}")
+        raise DataError(f"{where}: no frame has half of the joints.{_worst(finite, layout)}")
     seen = xyz[present]
     if np.ptp(seen[..., 2]) == 0 and np.ptp(seen[..., :2]) > 0:
         raise DataError(f"{where}: the third coordinate is {seen[0, 0, 2]:g} everywhere. {NOT_2D}")
     with np.errstate(over="ignore", invalid="ignore"):  # absurdly large numbers: the size is infinite then
-        xyz = np.where(present[..., None, None], xyz, np.float32(0)) @ turn
+        xyz = xyz @ turn
         size = float(np.median(spread(xyz[present])))
     if not size <= LARGEST:
         raise DataError(
             f"{where}: the joints lie {size:.0f} metres from their middle, so the coordinates are no metres. Pass "
             f"unit=0.001 for millimetres, unit=0.01 for centimetres. {NOT_2D}"
         )
-    return xyz, present, int((finite.any(axis=-1) & ~finite.all(axis=-1)).sum())
+    never = int((filled & ~(finite & present[..., None]).any(axis=0)).sum())
+    lost = int((seen_at_all & ~present).sum())
+    return xyz, present, +Counter(filled=int(filled.sum()) - never, never=never, lost=lost)
 
 
 def _worst(finite: np.ndarray, layout: JointLayout) -> str:

@@ -26,7 +26,7 @@ from c2vl_lab.data.readers.npy_sets import PARTS, Context, find_folder, joined_n
 from c2vl_lab.data.readers.sources import Plan
 from c2vl_lab.errors import DataError, MissingError
 
-VERSION = 1
+VERSION = 2
 ENDINGS = ("_data.npy", "_data_joint.npy")
 SPINE = 1  # joint 2
 LOOKED_AT = 32  # clips that tell whether the arrays are normalised
@@ -106,11 +106,12 @@ def _lengths(path: Path, rows: int) -> list[int]:
     return [int(min(number, npy_sets.FRAMES)) for number in numbers.tolist()]
 
 
-@np.errstate(all="ignore")  # damaged numbers are refused by the store, clip by clip
+@np.errstate(all="ignore")  # numbers that are not finite are looked at clip by clip
 def _centred(array: np.ndarray) -> bool:
     """Whether joint 2 of the first body is the origin in every frame of the first clips."""
     block = np.asarray(array[:LOOKED_AT, :, :, :, 0])
-    return bool(np.any(block != 0)) and not np.any(np.abs(block[:, :, :, SPINE]) > 1e-5)
+    spine = np.abs(block[:, :, :, SPINE])
+    return bool(np.any(block != 0)) and not np.any((spine > 1e-5) & np.isfinite(spine))
 
 
 def cut(xyz: np.ndarray, length: int) -> np.ndarray:
@@ -132,7 +133,7 @@ def period(body: np.ndarray) -> int:
     """
     if not np.any(body[-1] != 0):  # padded with zeros, or not at all
         return len(body)
-    flat = body.reshape(len(body), -1)
+    flat = np.nan_to_num(body.reshape(len(body), -1), nan=np.inf)  # so that a NaN repeats itself
     for start in np.flatnonzero((flat[1:] == flat[0]).all(axis=1)) + 1:
         if np.array_equal(flat[start:], flat[:-start]):
             return int(start)

@@ -40,7 +40,7 @@ from c2vl_lab.data.readers.npz_rows import Member, npz_members, read_rows
 from c2vl_lab.data.readers.sources import PartReading, Plan
 from c2vl_lab.errors import ConfigError, DataError, MissingError
 
-VERSION = 1
+VERSION = 2
 PARTS = ("train", "test")
 LIST = "skes_available_name.txt"
 BLOCK = 32 * 2**20  # bytes of rows that a part unpacks at once

@@ -29,7 +29,7 @@ from c2vl_lab.data.readers.npy_sets import PARTS, Context, find_folder, joined_n
 from c2vl_lab.data.readers.sources import Plan
 from c2vl_lab.errors import DataError, MissingError
 
-VERSION = 1
+VERSION = 2
 ENDING = "_position.npy"
 COORDINATES = (
     "as the frame50 converters leave them: every body centred on its own joint 21 in every frame and every frame "

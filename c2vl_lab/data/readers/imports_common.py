@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from c2vl_lab.data.clips import Clip
+from c2vl_lab.data.joint_gaps import fill_joints
 from c2vl_lab.data.layouts import NTU25
+from c2vl_lab.data.readers.ntu_bodies import FARTHEST
 from c2vl_lab.data.readers.ntu_classes import NTU_CLASSES
 from c2vl_lab.data.readers.pku_classes import CLASS_IDS, PKU_CLASSES
 from c2vl_lab.data.readers.sources import Part, PartReading, Plan
@@ -192,14 +194,16 @@ def row_names(split: str, count: int) -> list[str]:
     return [f"{split}_{row:06d}" for row in range(count)]
 
 
-@np.errstate(all="ignore")  # what is not finite, or is not in float32, is refused by the store, with the row's name
+@np.errstate(all="ignore")  # what is not in float32 becomes infinite, and that is filled
 def clip_of(
     xyz: np.ndarray, name: str, label: int, source: str, splits: dict[str, str], reading: PartReading
 ) -> Clip | None:
     """A clip from a padded array; None, and a word in ``reading``, where nobody is in any frame.
 
     Zeros at the end are padding and are cut; frames of zeros before are frames without tracking. A body that is zero
-    throughout, or repeats the first number for number, is none.
+    throughout, or repeats the first number for number, is none. Single joints that are not a number, or farther away
+    than any camera sees, are filled (:mod:`~c2vl_lab.data.joint_gaps`); a clip in which no body has half of its joints
+    is a fault.
 
     Args:
         xyz: (T, M, V, 3) of any float type, zero where a body is absent.
@@ -215,7 +219,12 @@ def clip_of(
         reading.dropped[name] = f"{source}: no body in any frame"
         reading.counts["clips left out: no body in any frame"] += 1
         return None
-    xyz, present = xyz[: seen[-1] + 1], present[: seen[-1] + 1]
+    xyz, present = np.asarray(xyz[: seen[-1] + 1], np.float32), present[: seen[-1] + 1]
+    if not (np.abs(xyz) <= FARTHEST).all():
+        found = _filled(xyz, present, source, reading)
+        if found is None:
+            return None
+        xyz, present = found
     bodies = np.flatnonzero(present.any(axis=0))
     if len(bodies) > 1 and np.array_equal(xyz[:, 0], xyz[:, 1]):
         bodies = np.delete(bodies, 1)
@@ -234,6 +243,26 @@ def clip_of(
         setup=numbers["setup"],
         trial=numbers["trial"],
     )
+
+
+def _filled(
+    xyz: np.ndarray, tracked: np.ndarray, source: str, reading: PartReading
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Coordinates and presence of a clip with single joints filled; None, and a fault, where too few are known."""
+    known = (np.abs(xyz) <= FARTHEST).all(axis=-1, keepdims=True)
+    xyz = np.where(known, xyz, np.float32(np.nan))
+    xyz, present, filled = fill_joints(xyz, np.any(np.nan_to_num(xyz) != 0, axis=(2, 3)), NTU25)
+    seen = np.flatnonzero(present.any(axis=1))
+    if not len(seen):
+        reading.faults[source] = (
+            f"{source}: no body has half of its joints in any frame; {int((~known).sum())} joints are not finite or "
+            f"over {FARTHEST:g} m away. Repair or leave out the file."
+        )
+        return None
+    if lost := int((tracked & ~present).sum()):
+        reading.counts["body frames left out: fewer than half of the joints are known"] += lost
+    reading.counts[f"joints filled: not a number or over {FARTHEST:g} m away"] += int(filled.sum())
+    return xyz[: seen[-1] + 1], present[: seen[-1] + 1]
 
 
 def repeated(names: Iterable[str]) -> str:

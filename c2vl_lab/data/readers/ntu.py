@@ -2,7 +2,8 @@
 
 Coordinates are Kinect v2 camera coordinates in metres (x to the sensor's left, y up, z away, right-handed), the
 frame of the other sets; nothing is converted. All frames are kept: a body that is lost and found again keeps its true
-frames, and so does a clip with frames in which nobody is seen.
+frames, and so does a clip with frames in which nobody is seen. Single joints that are not a number are filled
+(:mod:`~c2vl_lab.data.joint_gaps`) and their state is "lost".
 Sources: Shahroudy et al., CVPR 2016; Liu et al., TPAMI 2020. The data is under its authors' terms and not included.
 """
 
@@ -17,8 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 from c2vl_lab.data.clips import Clip
+from c2vl_lab.data.joint_gaps import fill_joints
 from c2vl_lab.data.layouts import NTU25
-from c2vl_lab.data.readers.ntu_bodies import Person, choose_people, person_id
+from c2vl_lab.data.readers.ntu_bodies import FARTHEST, Person, choose_people, in_reach, person_id
 from c2vl_lab.data.readers.ntu_classes import NTU_CLASSES
 from c2vl_lab.data.readers.ntu_missing import missing_names
 from c2vl_lab.data.readers.ntu_sources import (
@@ -39,7 +41,7 @@ from c2vl_lab.data.readers.ntu_text import JOINTS, Skeleton, parse_skeleton
 from c2vl_lab.data.readers.sources import Part, PartReading, Plan, existing_folder
 from c2vl_lab.errors import DataError, MissingError
 
-VERSION = 3
+VERSION = 4
 CLASSES = {"ntu60": 60, "ntu120": 120}
 NTU60_SETUPS = 17  # setups from 18 on were added by NTU RGB+D 120
 FILES_A_PART = 200
@@ -199,6 +201,7 @@ def _wanted(path: str, member: str, context: Context, reading: PartReading) -> N
 
 def _take(source: str, name: str, numbers: Numbers, skeleton: Skeleton, reading: PartReading) -> None:
     """Add a recording's clip to ``reading``, or say why there is none."""
+    skeleton = in_reach(skeleton)
     people = choose_people(skeleton, reading.counts)
     if not people:
         reading.dropped[name] = "no body frame that can be used" if skeleton.ids else "no body in any frame"
@@ -232,6 +235,7 @@ class _Arrays(NamedTuple):
     present: np.ndarray
     state: np.ndarray
     color: np.ndarray
+    filled: np.ndarray
 
 
 def _slot_arrays(skeleton: Skeleton, people: list[Person]) -> _Arrays:
@@ -247,14 +251,17 @@ def _slot_arrays(skeleton: Skeleton, people: list[Person]) -> _Arrays:
             present[track.frames, slot] = True
             state[track.frames, slot] = skeleton.state[track.rows]
             color[track.frames, slot] = places[track.rows]
-    return _Arrays(xyz, present, state, color)
+    xyz, present, filled = fill_joints(xyz, present, NTU25)
+    state[filled] = 0  # lost, whatever the recorder said
+    return _Arrays(xyz, present, state, color, filled)
 
 
 def _count_gaps(arrays: _Arrays, counts: Counter[str]) -> None:
-    """Count what is not there in a clip and keeps its place in time."""
+    """Count what is not there in a clip: it keeps its place in time, and single joints are filled."""
     present = arrays.present
     seen = np.cumsum(present, axis=0)
     gaps = ~present & (seen > 0) & (seen < seen[-1])
     counts["frames without any body, kept in place"] += int((~present.any(axis=1)).sum())
     counts["gaps: body frames between two tracked ones, kept in place"] += int(gaps.sum())
+    counts[f"joints filled: not a number or over {FARTHEST:g} m away"] += int(arrays.filled.sum())
     counts["joints without a place in the colour image"] += int(np.isnan(arrays.color[present][..., 0]).sum())

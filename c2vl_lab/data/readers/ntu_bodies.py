@@ -9,10 +9,11 @@ the two people who move most are kept. Every such decision is counted.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from c2vl_lab.data.joint_gaps import enough_known, fill_joints
 from c2vl_lab.data.layouts import NTU25
 from c2vl_lab.data.readers.ntu_text import JOINTS, Skeleton
 
@@ -49,10 +50,19 @@ class Track:
 Person = list[Track]  # in the order of time; they do not overlap
 
 
+def in_reach(skeleton: Skeleton) -> Skeleton:
+    """A recording in which joints farther away than any camera sees are not a number either."""
+    beyond = np.abs(skeleton.xyz) > FARTHEST  # NaN is not
+    if not beyond.any():
+        return skeleton
+    return replace(skeleton, xyz=np.where(beyond.any(axis=-1, keepdims=True), np.float32(np.nan), skeleton.xyz))
+
+
 def choose_people(skeleton: Skeleton, counts: Counter[str]) -> list[Person]:
     """At most two people, the one that moves more first.
 
     Ghost bodies are left out, but never a clip's only body. ``counts`` is told what was left out or joined and why.
+    Joints that are not a number are looked at as :func:`~c2vl_lab.data.joint_gaps.fill_joints` fills them.
     """
     bodies = _join(_tracks(skeleton, counts), counts)
     bodies.sort(key=_energy, reverse=True)
@@ -81,19 +91,22 @@ def _tracks(skeleton: Skeleton, counts: Counter[str]) -> list[Track]:
     for code, body in enumerate(skeleton.ids):
         rows = usable[skeleton.body[usable] == code]
         if len(rows):
-            tracks.append(Track(body, skeleton.frame[rows], rows, skeleton.xyz[rows].astype(np.float64)))
+            xyz, _, _ = fill_joints(skeleton.xyz[rows, None].astype(np.float64), np.ones((len(rows), 1), bool), NTU25)
+            tracks.append(Track(body, skeleton.frame[rows], rows, xyz[:, 0]))
     return tracks
 
 
 def _usable(skeleton: Skeleton, counts: Counter[str]) -> np.ndarray:
-    """(R,) bool: rows with 25 joints in reach; the others are as if the body had not been tracked in that frame."""
+    """(R,) bool: rows with enough joints; the others are as if the body had not been tracked in that frame."""
     reach = np.abs(skeleton.xyz).reshape(len(skeleton.xyz), JOINTS * 3).max(axis=1)  # NaN where one joint is
-    usable = (reach > 0) & (reach <= FARTHEST)
+    usable = (reach > 0) & np.isfinite(reach)
     if not usable.all():
-        finite = np.isfinite(reach)
-        counts["body frames left out: a joint is not a number"] += int((~finite).sum())
-        counts["body frames left out: all joints lie in the sensor"] += int((reach == 0).sum())
-        counts[f"body frames left out: a joint is over {FARTHEST:g} m away"] += int((finite & (reach > FARTHEST)).sum())
+        known = np.isfinite(skeleton.xyz).all(axis=-1)
+        enough = enough_known(known)
+        inside = ~np.any((skeleton.xyz != 0) & known[..., None], axis=(1, 2))
+        usable = enough & ~inside
+        counts["body frames left out: fewer than half of the joints are known"] += int((~enough).sum())
+        counts["body frames left out: all joints lie in the sensor"] += int((enough & inside).sum())
     rows = np.flatnonzero(usable)
     _, first = np.unique(skeleton.frame[rows] * len(skeleton.ids) + skeleton.body[rows], return_index=True)
     if len(first) < len(rows):

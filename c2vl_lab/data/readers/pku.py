@@ -3,7 +3,8 @@
 A skeleton file has a row a frame: 25 Kinect v2 joints (the order of NTU RGB+D) of two bodies, x y z each, zeros for a
 body that is not there. Coordinates are Kinect camera coordinates in metres (x to the sensor's left, y up, z away,
 right-handed), the frame of the other sets; nothing is converted. The rows have no body IDs, so people are kept in their
-slots by :mod:`~c2vl_lab.data.readers.slots` over the whole video before it is cut. A label file of the same name has
+slots by :mod:`~c2vl_lab.data.readers.slots` over the whole video before it is cut; single joints that are not a number
+are filled inside each clip (:mod:`~c2vl_lab.data.joint_gaps`). A label file of the same name has
 a row ``action,start,end,confidence`` for each action; split files list the training videos.
 
 Clips are named like the sentences released with C2VL, ``A013N008V002C048L005``: script, performer, view (1 left,
@@ -22,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from c2vl_lab.data.clips import Clip
+from c2vl_lab.data.joint_gaps import enough_known, fill_joints
 from c2vl_lab.data.layouts import NTU25
 from c2vl_lab.data.readers.ntu_bodies import FARTHEST
 from c2vl_lab.data.readers.pku_classes import CLASS_IDS, PKU_CLASSES
@@ -31,7 +33,7 @@ from c2vl_lab.data.readers.slots import choose_slots, keep_in_slots
 from c2vl_lab.data.readers.sources import Part, PartReading, Plan
 from c2vl_lab.errors import DataError, choose
 
-VERSION = 2
+VERSION = 3
 # how a label's frames are cut -> what is taken from the start
 CUTS = {"start-1:end": 1, "start:end": 0}
 VIEWS = {"L": 1, "M": 2, "R": 3}
@@ -166,19 +168,21 @@ def read_video(where: str, data: bytes, counts: Counter[str]) -> tuple[np.ndarra
     """The two bodies of a video, each in its slot.
 
     Returns:
-        Coordinates (T, 2, 25, 3) float32 metres, zero where a body is absent, and presence (T, 2) bool.
+        Coordinates (T, 2, 25, 3) float32 metres, zero where a body is absent and NaN where one of its joints is not
+        known, and presence (T, 2) bool.
 
     Raises:
         DataError: a row that is not 150 numbers; file and line are named.
     """
     xyz = parse_rows(where, data).reshape(-1, 2, 25, 3)
-    sound = (np.abs(xyz) < FARTHEST).all(axis=(2, 3))  # NaN is not
-    present = sound & xyz.any(axis=(2, 3))
-    if not sound.all():
-        counts[f"bodies of a frame left out: joints that are not finite or over {FARTHEST:g} m away"] += int(
-            (~sound).sum()
-        )
-        xyz[~sound] = 0
+    known = (np.abs(xyz) <= FARTHEST).all(axis=-1)  # NaN is not
+    if not known.all():
+        enough = enough_known(known)
+        if not enough.all():
+            counts["body frames left out: fewer than half of the joints are known"] += int((~enough).sum())
+        xyz[~known] = np.nan
+        xyz[~(enough & np.any(np.nan_to_num(xyz) != 0, axis=(2, 3)))] = 0
+    present = np.asarray(xyz.any(axis=(2, 3)))
     xyz, present, swaps = keep_in_slots(xyz, present)
     if swaps:
         counts["times the recorder exchanged the two bodies, put right"] += swaps
@@ -249,15 +253,18 @@ def _cut(
         if start >= end:
             reading.dropped[name] = "its label names no span of the video's frames"
             continue
-        slots = choose_slots(xyz[start:end], present[start:end], reading.counts)
+        joints, seen, filled = fill_joints(xyz[start:end], present[start:end], NTU25)
+        slots = choose_slots(joints, seen, reading.counts)
         if not slots:
             reading.dropped[name] = "no body in any frame"
             continue
+        if made_up := int(filled[:, slots].sum()):
+            reading.counts[f"joints filled: not a number or over {FARTHEST:g} m away"] += made_up
         clips.append(
             Clip(
                 name=name,
-                xyz=xyz[start:end, slots],
-                present=present[start:end, slots],
+                xyz=joints[:, slots],
+                present=seen[:, slots],
                 frames=np.arange(start, end, dtype=np.int32),
                 label=ids.index(row.action),
                 subject=subject,

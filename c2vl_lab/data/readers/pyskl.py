@@ -28,7 +28,7 @@ from c2vl_lab.data.readers.safe_pickle import PickledArray, read_pickle
 from c2vl_lab.data.readers.sources import Part, PartReading, Plan
 from c2vl_lab.errors import ConfigError, DataError, MissingError
 
-VERSION = 1
+VERSION = 2
 CLIPS_A_PART = 200
 BODIES_LIMIT, FRAMES_LIMIT, LIMIT = 16, 100_000, 64 * 2**20  # the last: bytes of a clip, and of a part
 PARTS = {"train": "train", "val": "test", "test": "test"}

@@ -22,7 +22,7 @@ def keep_in_slots(xyz: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.
     the same person as long as nobody else was ever there.
 
     Args:
-        xyz: (T, 2, V, 3) metres, zero where a body is absent.
+        xyz: (T, 2, V, 3) metres, zero where a body is absent; NaN in joints (fewer than half) that are not known.
         present: (T, 2) bool.
 
     Returns:
@@ -96,6 +96,13 @@ def _exchanged(xyz: np.ndarray, present: np.ndarray) -> np.ndarray:
     return exchanged
 
 
+def _apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Mean distance of two poses (..., V, 3) over the joints that are known (not NaN) in both."""
+    distances = np.linalg.norm(one - other, axis=-1)
+    mean = np.asarray(distances.mean(axis=-1))
+    return mean if np.isfinite(mean).all() else np.asarray(np.nanmean(distances, axis=-1))
+
+
 def _doubtful(xyz: np.ndarray, present: np.ndarray) -> np.ndarray:
     """(T - 1,) bool: whether the step to the next frame may be one to another order of the bodies.
 
@@ -103,7 +110,7 @@ def _doubtful(xyz: np.ndarray, present: np.ndarray) -> np.ndarray:
     """
 
     def way(body: int, other: int) -> np.ndarray:
-        return np.linalg.norm(xyz[1:, other] - xyz[:-1, body], axis=-1).mean(axis=-1)
+        return _apart(xyz[1:, other], xyz[:-1, body])
 
     first, second = way(0, 0), way(1, 1)
     changes = (present[1:] != present[:-1]).any(axis=1)
@@ -119,6 +126,6 @@ def _better(bodies: np.ndarray, present: np.ndarray, last: list[np.ndarray | Non
     def way(exchange: bool) -> float:
         poses = [(bodies[body], last[body ^ exchange]) for body in (0, 1) if present[body]]
         new_slot = 0.0 if len(poses) == 2 else np.inf
-        return sum(new_slot if old is None else float(np.linalg.norm(new - old, axis=-1).mean()) for new, old in poses)
+        return sum(new_slot if old is None else float(_apart(new, old)) for new, old in poses)
 
     return not state if way(not state) < way(state) else state
