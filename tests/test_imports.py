@@ -532,7 +532,8 @@ def test_single_joints_that_are_no_place_are_filled_and_counted(tmp_path, name):
 def test_a_clip_that_is_repeated_is_told_also_where_a_joint_is_not_a_number(tmp_path):
     bad, mended = marred(recordings())
     rows = [agcn_rows(r, 300) for r in bad]
-    rows[0][4 :: len(bad[0].xyz), 0, 1, 0] = np.inf  # joint 2, which tells that the clip is centred on it
+    for row, recording in zip(rows, bad, strict=True):
+        row[4 :: len(recording.xyz), 0, 1, 0] = np.inf  # joint 2, which tells that the clip is centred on it
     write_npy(tmp_path / "ntu60" / "xsub", bad, "xsub", "_data_joint.npy", rows)
     store = opened("agcn", tmp_path, tmp_path)
     assert sorted(store.lengths) == sorted(len(r.xyz) for r in mended)
