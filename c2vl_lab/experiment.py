@@ -27,7 +27,7 @@ from c2vl_lab.data.protocols import Split, make_split
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.data.transforms import VERSION as PREPARED
 from c2vl_lab.data.transforms import prepare
-from c2vl_lab.errors import MissingError
+from c2vl_lab.errors import DataError, MissingError
 from c2vl_lab.learners import Learner
 from c2vl_lab.pretrain import TrainingSet, build_learner, check_card, fit, pick_device, run_card
 from c2vl_lab.prompts.kinematic import CAPTIONER_VERSION, caption_store
@@ -229,11 +229,22 @@ def open_experiment(config: RunConfig, progress: Progress = None) -> Experiment:
     """
     store = open_dataset(config.dataset, config.data_dir, config.work_dir, progress)
     split = make_split(store, config.protocol)
+    _check_classes(store, split)
     device = pick_device(config.device)
     if progress:
         progress(f"{store.dataset}: {len(store)} clips, device {device}")
     clips = prepare(store, config.prepare_config(), Path(config.work_dir) / "cache", progress)
     return Experiment(config, store, split, clips, device, progress)
+
+
+def _check_classes(store: SkeletonStore, split: Split) -> None:
+    """Refuse a split from which nothing can be told apart, before anything is trained."""
+    known = sorted({store.classes[label] for label in store.labels[split.train]})
+    if len(known) < 2:
+        raise DataError(
+            f"{store.dataset}, {split.protocol}: wanted at least two classes in the training part, found {known[0]} "
+            f"alone ({split.rule}). Take another protocol, or more recordings."
+        )
 
 
 def pretrain(experiment: Experiment, run_dir: str | Path, progress: Progress = None) -> Learner | None:

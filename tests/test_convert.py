@@ -284,4 +284,4 @@ def test_a_store_with_files_left_out_says_so(tmp_path):
     open_dataset("ntu60", tmp_path / "raw", tmp_path / "work", skip_bad=True)
     told: list[str] = []
     assert len(open_dataset("ntu60", tmp_path / "raw", tmp_path / "work", told.append)) == 1
-    assert told == ["ntu60: this store was made without 1 files that cannot be used (--skip-bad)"]
+    assert told == ["ntu60: this store was made without 1 file that cannot be used (--skip-bad)"]

@@ -20,7 +20,7 @@ from c2vl_lab.data.readers.sources import PartReading
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.data.summary import summary_lines
 from c2vl_lab.data.writing import StoreWriter, write_store
-from c2vl_lab.errors import ConfigError
+from c2vl_lab.errors import ConfigError, StorageError
 from c2vl_lab.viz import data_figures, data_pages, player, tables, theme
 
 CLASSES = ["wave", "sit <b>down</b> $x_1", "hug"]
@@ -211,6 +211,25 @@ def test_summary_says_what_was_read_dropped_and_why(noted):
     assert "    Z: no body in any frame" in lines
     assert "    x.skeleton: line 7: wanted 25 joints, found 24" in lines
     assert "Bodies left out: tracked in fewer than 12 frames: 1,234" in lines and "Coordinates: as published" in lines
+
+
+def test_the_summary_of_a_set_without_loss_and_without_performers(tmp_path):
+    writer = StoreWriter(tmp_path / "whole", NTU25, 3)
+    writer.append(PartReading([make_clip("a", subject=0)], files=1, counts=Counter({"bodies left out: far": 1})))
+    text = "\n".join(summary_lines(writer.finish("own", CLASSES, [])))
+    assert "Read 1 file," in text and "performers not known" in text and "Every clip and every file" in text
+
+
+def test_videos_are_no_clips(noted):
+    noted.meta["notes"]["dropped"] = {"0005-L": "video with no skeleton file", "0005-R": "video with no skeleton file"}
+    lines = summary_lines(noted)
+    assert "Left out 2 videos:" in lines and not any("2 clips:" in line for line in lines)
+
+
+def test_problems_in_a_folder_that_cannot_be_written_to(noted, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"problems-own-.*cannot be written"):
+        save_problems(problems(noted), noted, tmp_path / "file")
 
 
 def test_what_the_reader_left_out_is_among_the_problems(noted):

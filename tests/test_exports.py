@@ -188,7 +188,9 @@ def test_pyskl_reads_the_export(tmp_path, given):
         warnings.simplefilter("error")
         with open(path, "rb") as stream:
             value = pickle.load(stream)
-    assert list(value) == ["split", "annotations"]
+    assert list(value) == ["made_by", "split", "annotations"]
+    notes = open_dataset("pyskl", path, tmp_path / "again").meta["notes"]
+    assert "gaps of tracking are where they were" in notes["coordinates"]
     assert list(value["split"]) == ["xsub_train", "xsub_val", "xview_train", "xview_val"] == list(done.clips)
     for protocol in ("xsub", "xview"):
         for part, ending in (("train", "train"), ("test", "val")):

@@ -30,6 +30,7 @@ from c2vl_lab.data.readers import ctrgcn, npz_rows, pyskl
 from c2vl_lab.data.readers.agcn import period
 from c2vl_lab.data.readers.imports_common import guess_protocol, guess_set, our_name
 from c2vl_lab.data.store import SkeletonStore
+from c2vl_lab.data.summary import summary_lines
 from c2vl_lab.errors import ConfigError, DataError, MissingError
 
 
@@ -254,7 +255,66 @@ def test_several_files_are_told_apart_by_the_options(tmp_path):
     check(opened("ctrgcn", tmp_path / "d", tmp_path, protocol="xview"), [centred(r) for r in given], "xview")
 
 
+def test_an_option_against_the_file_s_name_is_told(tmp_path):
+    given = recordings(30)
+    write_ctrgcn(tmp_path / "d" / "NTU60_CS.npz", given, "xsub")
+    for place in (tmp_path / "d", tmp_path / "d" / "NTU60_CS.npz"):
+        with pytest.raises(ConfigError, match=r"NTU60_CS.npz: protocol=xview was asked for, .* says xsub"):
+            opened("ctrgcn", place, tmp_path, protocol="xview")
+    write_npy(tmp_path / "ntu60" / "xsub", given, "xsub", "_data.npy", [padded(r, 80) for r in given])
+    with pytest.raises(ConfigError, match=r"protocol=xview was asked for, .* says xsub"):
+        opened("agcn", tmp_path / "ntu60", tmp_path, protocol="xview")
+    with pytest.raises(MissingError, match="two folders below"):
+        opened("frame50", tmp_path / "ntu60", tmp_path)
+
+
+@pytest.mark.parametrize(("columns", "dataset", "wanted"), [(60, "ntu120", 120), (60, "pku2", 51), (51, "ntu60", 60)])
+def test_labels_with_the_columns_of_another_set_are_refused(tmp_path, columns, dataset, wanted):
+    write_ctrgcn(tmp_path / "data.npz", recordings(30, classes=40), "xsub", classes=columns)
+    with pytest.raises(DataError, match=f"wanted {wanted} columns, .* of {dataset}, found {columns}"):
+        opened("ctrgcn", tmp_path / "data.npz", tmp_path, dataset=dataset, protocol="xsub")
+
+
+def test_a_protocol_of_an_imported_file_that_it_does_not_name(tmp_path):
+    write_ctrgcn(tmp_path / "PKUv1_XSub.npz", recordings(30, classes=40), "xsub", classes=51)
+    store = opened("ctrgcn", tmp_path, tmp_path, dataset="pku1", protocol="xsub", names="none")
+    assert "cross-subject.txt" not in make_split(store, "xsub").rule
+    with pytest.raises(MissingError, match=r"names the parts of xsub only\. Take that protocol"):
+        make_split(store, "xview")
+    text = "\n".join(summary_lines(store))
+    assert "performers not known" in text
+
+
 # PYSKL
+
+
+def test_pyskl_files_are_chosen_by_name_and_2d_ones_passed_over(tmp_path):
+    for name in ("ntu60_3danno.pkl", "ntu120_3danno.pkl", "all.pkl"):
+        write_pickle(tmp_path / "d" / name, pyskl_value(recordings(6)))
+    (tmp_path / "d" / "ntu60_hrnet.pkl").write_bytes(b"never looked into")
+    with pytest.raises(ConfigError, match=r"several files fit \(all.pkl, ntu120_3danno.pkl, ntu60_3danno.pkl\)"):
+        opened("pyskl", tmp_path / "d", tmp_path)
+    assert pyskl.find(tmp_path / "d", pyskl.Options(dataset="ntu60"))[0].name == "ntu60_3danno.pkl"
+    with pytest.raises(ConfigError, match=r"dataset=ntu120 was asked for, .* says ntu60"):
+        opened("pyskl", tmp_path / "d" / "ntu60_3danno.pkl", tmp_path, dataset="ntu120")
+    (tmp_path / "flat").mkdir()
+    (tmp_path / "flat" / "ntu60_hrnet.pkl").write_bytes(b"never looked into")
+    with pytest.raises(MissingError, match="found 1 of 2D skeletons"):
+        opened("pyskl", tmp_path / "flat", tmp_path)
+
+
+def test_bad_annotations_are_told_together_and_may_be_left_out(tmp_path):
+    value = pyskl_value(recordings(6))
+    value["annotations"][0]["label"] = 60
+    value["annotations"][3]["keypoint"] = np.zeros((1, 20, 24, 3), np.float32)
+    path = write_pickle(tmp_path / "ntu60.pkl", value)
+    with pytest.raises(DataError, match=r"2 annotations cannot be used.*") as caught:
+        opened("pyskl", path, tmp_path)
+    assert "annotation 0, row 0: label 60" in str(caught.value) and "annotation 3 (S" in str(caught.value)
+    store = opened("pyskl", path, tmp_path, skip_bad=True)
+    assert len(store) == 4 and store.meta["notes"]["read"]["files"] == 1
+    text = "\n".join(summary_lines(store))
+    assert "Could not use 2 annotations:" in text and "Read 1 file," in text
 
 
 @pytest.mark.parametrize(("kind", "protocol"), [("float16", 2), ("float32", 4), ("float32", 5)])

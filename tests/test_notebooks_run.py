@@ -91,7 +91,7 @@ def test_07_report(work):
 def test_08_own_recordings(work):
     cells = run(work, "08_own_recordings", work_dir=str(work))
     assert {"application/vnd.plotly.v1+json", "image/png", "text/html"} <= kinds(cells)
-    assert len(open_dataset(str(work / "stores" / "mine"))) == 24
+    assert len(open_dataset(str(work / "stores" / "example"))) == 24
 
 
 def test_00_tour(work):

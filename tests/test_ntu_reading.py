@@ -219,3 +219,9 @@ def test_a_plan_looks_at_names_only(tmp_path):
 def test_an_empty_folder_says_what_was_wanted(tmp_path):
     with pytest.raises(MissingError, match=r"ntu120: wanted .skeleton files, or zips of them, under .*found none"):
         ntu.find(tmp_path, ntu.Options(), dataset="ntu120")
+
+
+def test_a_zip_may_be_spelled_in_capitals(tmp_path):
+    write_zip(tmp_path / "A.ZIP", {"S001C001P001R001A001": skeleton_text(alone()).encode()})
+    assert [clip.name for clip in read_all(tmp_path).clips] == ["S001C001P001R001A001"]
+    assert len(open_dataset("ntu60", tmp_path, tmp_path / "work", workers=1)) == 1

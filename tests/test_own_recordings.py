@@ -15,10 +15,11 @@ from c2vl_lab.bench.suite import load_suite
 from c2vl_lab.data.layouts import COCO17, KINECT20, layout_from_bones
 from c2vl_lab.data.own import store_from_arrays
 from c2vl_lab.data.own_example import write_example
+from c2vl_lab.data.own_table import read_table
 from c2vl_lab.data.protocols import make_split, protocols_of
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.data.transforms import PrepareConfig, prepare
-from c2vl_lab.errors import ConfigError, DataError
+from c2vl_lab.errors import ConfigError, DataError, MissingError
 from c2vl_lab.evaluate.run import class_points, evaluate, joint_space
 from c2vl_lab.experiment import load_learner, open_experiment, pretrain
 from c2vl_lab.models.encoders import ENCODERS, build_encoder
@@ -54,7 +55,7 @@ def pose(frames=5, bodies=1, joints=17, seed=0):
 
 
 def make(tmp_path, arrays, table=TABLE, **more):
-    return store_from_arrays(tmp_path / "mine", arrays, table, "coco17", **more)
+    return store_from_arrays(tmp_path / "mine", arrays, table, "coco17", **{"replace": True} | more)
 
 
 def test_the_recipe_reads_any_lengths_people_axes_and_units(store, folder):
@@ -167,7 +168,8 @@ def test_an_array_that_cannot_be_used_is_named_by_row_and_clip(tmp_path, array, 
     [
         (TABLE.drop(columns="label"), r"the table lacks the columns \['label'\]"),
         (TABLE.assign(label=["sit", None]), "mine, row 1: the label is empty"),
-        (TABLE.assign(subject=[1, 1.5]), "mine, row 1, clip y: .* whole numbers"),
+        (TABLE.assign(subject=[1, 1.5]), "mine, row 1, clip y: column subject wants whole numbers"),
+        (TABLE.assign(camera=["left", None]), "mine, row 0, clip x: column camera wants whole numbers"),
         (TABLE.assign(subject=[1, None]), "mine, row 1, clip y: .* whole numbers"),
         (TABLE.assign(name="x"), "mine, row 1, clip x: the clip name x occurs twice"),
         (TABLE.assign(**{"split:own": ["train", "val"]}), "split:own wants 'train', 'test' or nothing, found 'val'"),
@@ -178,6 +180,52 @@ def test_a_table_that_cannot_be_used_is_named(tmp_path, table, sentence):
     with pytest.raises(DataError, match=sentence):
         make(tmp_path, [pose(), pose()], table)
     assert not list(tmp_path.iterdir())
+
+
+def test_another_store_is_not_replaced_unless_that_is_asked_for(tmp_path):
+    first = make(tmp_path, [pose(), pose()], replace=False)
+    assert make(tmp_path, [pose(), pose()], replace=False).fingerprint == first.fingerprint
+    others = (
+        {"arrays": [pose(), pose(seed=1)]},
+        {"table": TABLE.assign(name=["x", "z"])},
+        {"table": TABLE.assign(subject=[2, 1])},
+        {"dataset": "other"},
+    )
+    for other in others:
+        with pytest.raises(ConfigError, match="another store is there"):
+            make(tmp_path, **{"arrays": [pose(), pose()], "replace": False} | other)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert SkeletonStore.open(tmp_path / "mine").fingerprint == first.fingerprint
+    assert make(tmp_path, [pose(), pose(seed=1)]).fingerprint != first.fingerprint
+
+
+def test_a_folder_of_other_things_is_never_replaced(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(ConfigError, match="stays as it is"):
+        make(tmp_path, [pose(), pose()])
+    assert (tmp_path / "mine" / "thesis.txt").is_file()
+
+
+def test_people_of_two_millimetres_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"row 0, clip x: the joints lie .* millimetres .* unit=1 "):
+        make(tmp_path, [pose(), pose()], unit=0.001)
+
+
+def test_performers_and_cameras_may_have_names(tmp_path):
+    table = TABLE.assign(subject=["Zoe", "Ada"], camera=["07", "8"])
+    found = make(tmp_path, [pose(), pose()], table)
+    assert found.clips["subject"].tolist() == [2, 1] and found.clips["camera"].tolist() == [7, 8]
+    assert "1 = Ada, 2 = Zoe" in found.meta["notes"]["numbers given to the texts of column subject"]
+
+
+def test_a_table_file_that_is_not_there_or_none_is_a_sentence(tmp_path):
+    with pytest.raises(MissingError, match=r"There is no file .*table.csv. Wanted a folder"):
+        read_table(tmp_path / "table.csv")
+    for content, sentence in ((b"", "wanted a table"), (b"\xff\xfe\x00", "table"), (b"name\nx\n", r"lacks .*label")):
+        (tmp_path / "table.csv").write_bytes(content)
+        with pytest.raises(DataError, match=sentence):
+            read_table(tmp_path / "table.csv")
 
 
 def test_wrong_settings_are_named(tmp_path):

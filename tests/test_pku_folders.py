@@ -248,3 +248,9 @@ def test_clip_names_are_those_of_the_released_sentences(tmp_path):
 
 def _video_of(name: str) -> str:
     return f"A{name[2:4]}N{name[6:8]}-{'LMR'[int(name[9:12]) - 1]}"
+
+
+def test_the_other_part_of_the_set_is_told(tmp_path):
+    write_video(tmp_path, "A01N01-L", two_bodies(walking_body(1)), [(11, 5, 60)])
+    with pytest.raises(MissingError, match=r"These look like part II of PKU-MMD .*: read them as pku2"):
+        names_of(tmp_path, "pku1")

@@ -166,6 +166,13 @@ def test_a_missing_list_is_named(listed):
             make_split(store, protocol)
 
 
+def test_a_rule_about_a_column_that_is_not_known(listed):
+    store = listed("mine", [{"subject": 1}, {"subject": 2}])
+    assert list(make_split(store, "xsub").train) == [0]
+    with pytest.raises(DataError, match="cameras are unknown in this store"):
+        make_split(store, "xview")
+
+
 def test_validation_of_a_list_holds_out_a_subject_where_they_are_known(listed):
     store = listed("pku2", [in_part("train", subject=s) for s in (3, 3, 5)] + [in_part("test", subject=4)])
     split = make_split(store, "xsub-val1")

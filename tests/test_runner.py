@@ -27,7 +27,7 @@ from c2vl_lab.bench.runs import Job, take_lock
 from c2vl_lab.bench.suite import Suite, load_suite
 from c2vl_lab.data.datasets import store_from_arrays
 from c2vl_lab.data.layouts import NTU25
-from c2vl_lab.errors import C2VLError, ConfigError, DataError
+from c2vl_lab.errors import C2VLError, ConfigError, DataError, StorageError
 
 PARAMETERS = """run_dir: str = "run"  # folder
 seed: int = 0  # a number
@@ -162,6 +162,15 @@ def test_run_notebook_tells_and_keeps_what_failed(notebook, tmp_path):
     assert executed_error(output) == "Wanted a good arm, found a bad one." and not is_finished(output)
 
 
+def test_an_executed_notebook_that_cannot_be_written_is_one_sentence(notebook, tmp_path):
+    (tmp_path / "file").write_text("")
+    values = {"run_dir": str(tmp_path / "r")}
+    for output in (tmp_path / "file" / "out.ipynb", tmp_path):
+        with pytest.raises(StorageError, match=r"the executed notebook cannot be written .*--output"):
+            run_notebook(notebook, values, output)
+    assert not (tmp_path / "r").exists()
+
+
 def test_a_suite_from_file_to_list(notebook, tmp_path):
     arms = ({"arm": "good", "label": "Good"}, {"arm": "bad", "label": "Bad"})
     suite = Suite("tiny", "Tiny", "generated", arms, {"cpu": {}}, seeds=(0,), notebook=str(notebook))
@@ -247,7 +256,7 @@ def test_the_data_fingerprint_sees_other_subjects_of_an_own_store(tmp_path):
     keys = set()
     for subject in (1, 2):
         table = pd.DataFrame({"name": ["a"], "label": [0], "subject": [subject]})
-        store_from_arrays(tmp_path / "mine", [np.ones((3, 25, 3))], table, NTU25, ["one"], "mine")
+        store_from_arrays(tmp_path / "mine", [np.ones((3, 25, 3))], table, NTU25, ["one"], "mine", replace=True)
         keys.add(data_fingerprint({"dataset": str(tmp_path / "mine")}))
     assert len(keys) == 2
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from c2vl_lab.bench.drive import BenchOptions, plan_suite
+from c2vl_lab.bench.drive import BenchOptions, describe_plan, plan_suite
 from c2vl_lab.bench.notebooks import check_parameters, find_notebook
 from c2vl_lab.bench.suite import expand, load_suite, suite_names, with_settings
 from c2vl_lab.errors import ConfigError, DataError, MissingError
@@ -148,3 +148,17 @@ def test_the_suite_for_own_recordings_wants_a_store(tmp_path):
         plan_suite(load_suite("own"), BenchOptions(work_dir=str(tmp_path)))
     with pytest.raises(ConfigError, match="no data set or store folder"):
         plan_suite(load_suite("own"), BenchOptions(work_dir=str(tmp_path), settings=("dataset=work/none",)))
+
+
+def test_a_notebook_that_shows_an_excluded_run_is_left_out_with_a_word(tmp_path):
+    text = SMALL + "after: [05_concept_space, 07_report]\nshown: {arm: full}\n"
+
+    def plan(*only):
+        return plan_suite(load_suite(write(tmp_path, text)), BenchOptions(work_dir=str(tmp_path), only=only))
+
+    without = plan("arm=untrained")
+    assert [job.id for job in without.after] == ["07_report"]
+    assert any("left out: 05_concept_space" in line and "--only" in line for line in describe_plan(without))
+    for only in ((), ("arm=full",), ("seed=1",)):
+        assert [job.id for job in plan(*only).after] == ["05_concept_space", "07_report"] and not plan(*only).left_out
+    assert "/full-9-s1-" in plan("seed=1").after[0].parameters["run_dir"]

@@ -56,6 +56,7 @@ class Plan:
         runs: the runs of the grid that were asked for.
         all_runs: every run of the grid, for the report's list.
         before, after: notebooks ahead of the runs and behind them.
+        left_out: sentences about notebooks that are not executed.
     """
 
     suite: Suite
@@ -67,6 +68,7 @@ class Plan:
     all_runs: list[Job]
     before: list[Job] = field(default_factory=list)
     after: list[Job] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
 
 def plan_suite(suite: Suite, options: BenchOptions) -> Plan:
@@ -92,7 +94,7 @@ def plan_suite(suite: Suite, options: BenchOptions) -> Plan:
     places = {"work_dir": options.work_dir, "data_dir": options.data_dir, "device": options.device}
     code = code_fingerprint(notebook)
     jobs = [_run_job(spec, notebook, folder, places, code) for spec in specs]
-    shown = _shown(suite, specs)
+    shown = _shown(suite, specs, chosen)
     common = {"dataset": suite.dataset, **suite.parameters, **suite.presets[preset], **places}
     extra = {
         "run_dir": str(folder / shown.id),
@@ -107,7 +109,12 @@ def plan_suite(suite: Suite, options: BenchOptions) -> Plan:
     # what the last notebooks show has changed with the runs, so they are always done again
     after = [replace(_look_job(name, folder, common | extra, data), always=True) for name in suite.after]
     runs = [job for job in jobs if job.id in chosen]
-    return Plan(suite, options, preset, folder, report / "index.html", runs, jobs, before, after)
+    left_out = []
+    if shown.id not in chosen and not is_complete(next(job for job in jobs if job.id == shown.id)):
+        without = [job for job in after if "run_dir" in job.parameters]
+        left_out = [f"left out: {job.id} shows the run {shown.id}, which --only excludes" for job in without]
+        after = [job for job in after if job not in without]
+    return Plan(suite, options, preset, folder, report / "index.html", runs, jobs, before, after, left_out)
 
 
 def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
@@ -140,9 +147,9 @@ def _look_job(name: str, folder: Path, offered: dict[str, Any], data: str) -> Jo
     return Job(notebook.stem, notebook.stem, notebook, parameters, folder / notebook.stem, "", code, data)
 
 
-def _shown(suite: Suite, specs: list[RunSpec]) -> RunSpec:
-    """The run that notebooks with a ``run_dir`` show."""
-    for spec in specs:
+def _shown(suite: Suite, specs: list[RunSpec], chosen: set[str]) -> RunSpec:
+    """The run that notebooks with a ``run_dir`` show; one of those that were asked for, where there is such a one."""
+    for spec in sorted(specs, key=lambda spec: spec.id not in chosen):
         if all(spec.parameters.get(name) == value for name, value in suite.shown.items()):
             return spec
     raise ConfigError(f"Suite {suite.name}: no run of the grid has shown={suite.shown}.")
@@ -154,7 +161,7 @@ def describe_plan(plan: Plan) -> list[str]:
     for job in [*plan.before, *plan.runs, *plan.after]:
         done = not job.always and is_complete(job)
         lines.append(f"  {'complete' if done else 'to do   '}  {job.id}  ({job.label})")
-    return lines
+    return lines + [f"  {sentence}" for sentence in plan.left_out]
 
 
 def run_plan(plan: Plan, say: Say) -> list[Outcome]:
@@ -174,6 +181,8 @@ def run_plan(plan: Plan, say: Say) -> list[Outcome]:
     outcomes = [outcome for job in plan.before for outcome in run_jobs([job], alone, say, tally)]
     outcomes += run_jobs(plan.runs, machine, say, tally)
     _write_list(plan, outcomes)
+    for sentence in plan.left_out:
+        say(sentence)
     for job in plan.after:
         outcomes += run_jobs([job], alone, say, tally)
     for outcome in outcomes:

@@ -18,10 +18,10 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
 import c2vl_lab
-from c2vl_lab.errors import C2VLError, ConfigError, DataError, MissingError, near_miss
+from c2vl_lab.errors import C2VLError, ConfigError, DataError, MissingError, StorageError, near_miss
 
 Progress = Callable[[str], None] | None
-OWN_ERRORS = ("C2VLError", "ConfigError", "DataError", "MissingError", "NotebookError")
+OWN_ERRORS = ("C2VLError", "ConfigError", "DataError", "MissingError", "StorageError", "NotebookError")
 CONVERTERS: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "str": str}
 
 
@@ -117,11 +117,12 @@ def run_notebook(
 
     Raises:
         ConfigError: an unknown parameter or a value of the wrong type; nothing was executed.
+        StorageError: the executed copy cannot be written.
         NotebookError: a cell failed; the sentence says which, why, and where the executed copy is.
     """
     path, output = find_notebook(notebook), Path(output)
     values = check_parameters(path, parameters)
-    output.parent.mkdir(parents=True, exist_ok=True)
+    _check_writable(output)
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # not a kernel that the user installed for another Python
     tell = progress or (lambda line: None)
     try:
@@ -141,7 +142,28 @@ def run_notebook(
     except PapermillExecutionError as error:
         reason = executed_error(output) or f"{error.ename}: {error.evalue}"
         raise NotebookError(f"{path.name}: {reason} The executed notebook is kept at {output}.") from error
+    except OSError as error:  # the disk is full, say
+        raise StorageError(_UNWRITABLE.format(path=output, why=error.strerror or error)) from error
     return output
+
+
+_UNWRITABLE = (
+    "{path}: the executed notebook cannot be written ({why}). Name another file with --output, or free some space."
+)
+
+
+def _check_writable(output: Path) -> None:
+    """Refuse a place for the executed notebook that cannot be written to, before anything is executed.
+
+    Raises:
+        StorageError: it cannot.
+    """
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with open(output, "ab"):
+            pass
+    except OSError as error:
+        raise StorageError(_UNWRITABLE.format(path=output, why=error.strerror or error)) from error
 
 
 def executed_error(output: Path) -> str | None:

@@ -19,6 +19,7 @@ from c2vl_lab.artifacts import fingerprint, only_writer
 from c2vl_lab.data.disk import storage_errors
 from c2vl_lab.data.readers.sources import Part, PartReading, Plan, Progress
 from c2vl_lab.data.store import SkeletonStore
+from c2vl_lab.data.summary import many, unit_of
 from c2vl_lab.data.writing import StoreWriter
 from c2vl_lab.errors import DataError
 
@@ -176,12 +177,12 @@ def _fault_list(name: str, faults: dict[str, str]) -> str:
     """One error for all files that cannot be used."""
     sentences = list(faults.values())
     if len(sentences) == 1:
-        return f"{sentences[0]} (To leave the file out: skip_bad=True, or `c2vl data {name} --skip-bad`.)"
+        return f"{sentences[0]} (To leave the {unit_of(faults)} out: skip_bad=True, or `c2vl data {name} --skip-bad`.)"
     shown = "\n  ".join(sentences[:SHOWN_FAULTS])
     more = f"\n  and {len(sentences) - SHOWN_FAULTS} more" if len(sentences) > SHOWN_FAULTS else ""
     return (
-        f"{name}: {len(sentences)} files cannot be used. Leave them out (skip_bad=True, `c2vl data {name} "
-        f"--skip-bad`: the others are not read again), or repair them.\n  {shown}{more}"
+        f"{name}: {many(len(sentences), unit_of(faults))} cannot be used. Leave them out (skip_bad=True, `c2vl data "
+        f"{name} --skip-bad`: the others are not read again), or repair them.\n  {shown}{more}"
     )
 
 
@@ -197,7 +198,7 @@ class _Teller:
         self._start = self._last = time.monotonic()
         self._files, self._bytes = writer.files, writer.bytes
         if progress and writer.parts:
-            progress(f"{name}: going on after {self._before} of {self._total} files")
+            progress(f"{name}: going on after {self._before} of {many(self._total, 'file')}")
 
     def __call__(self) -> None:
         now = time.monotonic()
@@ -222,8 +223,8 @@ class _Teller:
         took = time.monotonic() - self._start
         files, size = self._writer.files - self._files, self._writer.bytes - self._bytes
         self._progress(
-            f"{self._name}: read {files} files ({size / 1e6:.0f} MB) in {_duration(took)}, "
-            f"{files / max(took, 1e-3):.0f} files/s; {self._writer.clips} clips kept"
+            f"{self._name}: read {many(files, 'file')} ({size / 1e6:.0f} MB) in {_duration(took)}, "
+            f"{files / max(took, 1e-3):.0f} files/s; {many(self._writer.clips, 'clip')} kept"
         )
 
 

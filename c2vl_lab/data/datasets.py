@@ -20,6 +20,7 @@ from c2vl_lab.data.own import store_from_arrays as store_from_arrays  # its firs
 from c2vl_lab.data.readers import agcn, ctrgcn, frame50, msr_action3d, ntu, nw_ucla, pku, pyskl, utd_mhad
 from c2vl_lab.data.readers.sources import NoOptions, Part, PartReading, Plan, Progress, zip_index
 from c2vl_lab.data.store import FORMAT, SkeletonStore
+from c2vl_lab.data.summary import many, unit_of
 from c2vl_lab.data.writing import write_store
 from c2vl_lab.errors import ConfigError, DataError, near_miss
 
@@ -133,7 +134,9 @@ def _opened(path: Path, name: str, progress: Progress, skip_bad: bool) -> Skelet
     store = SkeletonStore.open(path)
     faults = store.meta["notes"].get("faults", {})
     if faults and progress and not skip_bad:
-        progress(f"{name}: this store was made without {len(faults)} files that cannot be used (--skip-bad)")
+        progress(
+            f"{name}: this store was made without {many(len(faults), unit_of(faults))} that cannot be used (--skip-bad)"
+        )
     return store
 
 
@@ -200,7 +203,7 @@ def sources_key(sources: list[Path]) -> str:
                 f"published file in its place."
             )
         state = path.stat()
-        if path.suffix in (".zip", ".npz"):
+        if path.suffix.lower() in (".zip", ".npz"):
             for info in zip_index(path):
                 digest.update(f"{info.filename}\t{info.file_size}\t{info.CRC}\n".encode(errors="replace"))
         elif len(sources) > MANY or state.st_size > LARGE:

@@ -12,6 +12,7 @@ from c2vl_lab.artifacts import atomic_path
 from c2vl_lab.data.export_common import Export, export_errors, published_labels, seen_bodies, told
 from c2vl_lab.data.pickle_writer import PickleWriter
 from c2vl_lab.data.protocols import make_split, protocols_of
+from c2vl_lab.data.readers.pyskl import MADE_BY
 from c2vl_lab.data.readers.sources import Progress
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.errors import C2VLError, ConfigError
@@ -20,7 +21,7 @@ DTYPES = ("float32", "float16")
 
 
 def export_pyskl(store: SkeletonStore, path: str | Path, dtype: str = "float32", progress: Progress = None) -> Export:
-    """Write ``dict(split={xsub_train: [names], ...}, annotations=[...])`` with all protocols that the store has.
+    """Write ``dict(made_by=..., split={xsub_train: [names], ...}, annotations=[...])`` with all the store's protocols.
 
     An annotation has ``frame_dir`` (the clip's name), ``label`` (published class id - 1), ``total_frames`` and
     ``keypoint`` (M, T, V, 3) in the store's coordinates, without the frames in which nobody is seen, as PYSKL's own
@@ -45,6 +46,7 @@ def export_pyskl(store: SkeletonStore, path: str | Path, dtype: str = "float32",
         writer = PickleWriter(stream)
         writer.record(
             [
+                ("made_by", lambda: writer.plain(MADE_BY)),
                 ("split", lambda: writer.record(_lists(writer, splits))),
                 ("annotations", lambda: writer.items(_annotations(writer, store, np.dtype(dtype), done, progress))),
             ]

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,16 @@ import pandas as pd
 from c2vl_lab.artifacts import read_json
 from c2vl_lab.data.align import spread
 from c2vl_lab.data.clips import Clip, printable
+from c2vl_lab.data.disk import storage_errors
 from c2vl_lab.data.joint_gaps import fill_joints
 from c2vl_lab.data.layouts import JointLayout, known_layout, layout_from_bones
+from c2vl_lab.data.own_table import NUMBERS, numbered
 from c2vl_lab.data.store import SPLIT, SkeletonStore
 from c2vl_lab.data.writing import write_store
-from c2vl_lab.errors import ConfigError, DataError, MissingError
+from c2vl_lab.errors import C2VLError, ConfigError, DataError, MissingError
 
-NUMBERS = ("subject", "camera", "setup", "trial")
 LARGEST = 20.0  # metres of root mean square distance from a body's middle; a person has about 0.5, a hand 0.05
+SMALLEST = 0.005  # below it a person would be 2 cm tall
 SHOWN = 300  # characters of a value in a message
 # Rotations (never mirror images) that bring the named axis up: new x, y, z out of the old ones.
 UP = {
@@ -51,6 +54,7 @@ def store_from_arrays(
     up: str = "y",
     unit: float = 1.0,
     generated: bool = False,
+    replace: bool = False,
 ) -> SkeletonStore:
     """A store of one's own recordings; everything later (captions, training, evaluation, suites) works on it.
 
@@ -61,12 +65,13 @@ def store_from_arrays(
     Words for speed and duration in the captions take 30 frames a second.
 
     Args:
-        path: folder of the new store; an older store there is replaced when the new one is complete.
+        path: folder of the new store; one of the same content that is there already is opened.
         arrays: for each clip coordinates (T, V, 3) or (T, M, V, 3) of any T and M, right-handed. Any iterable: a
             generator that loads one file after another keeps memory small.
         table: one row a clip, in the order of ``arrays``: ``name`` and ``label`` (class name, or a number), where
-            known ``subject``, ``camera``, ``setup``, ``trial`` (whole numbers), and for a split of one's own a column
-            ``split:<protocol>`` of "train" and "test". Without one, odd subjects train and even ones test ("xsub"),
+            known ``subject``, ``camera``, ``setup``, ``trial`` (whole numbers; of texts, the distinct ones are numbered
+            in sorted order, and the notes say so), and for a split of one's own a column ``split:<protocol>`` of
+            "train" and "test". Without one, odd subjects train and even ones test ("xsub"),
             or camera 1 tests ("xview").
         layout: joints of all arrays in their order: a layout; ``{joint: parent joint}`` with None for the root, or
             the path of a ``.json`` file that holds it; or the name of a known one (coco17, h36m17, smpl22, ntu25,
@@ -77,9 +82,10 @@ def store_from_arrays(
         up: the axis that points up in the arrays: y, -y (as in many cameras), z (as in motion capture), -z, x or -x.
         unit: metres in one unit of the arrays: 0.001 for millimetres.
         generated: True for arrays that are no recordings; tables, figures and reports then say so.
+        replace: put the new store in the place of an older one of other content, once the new one is complete.
 
     Raises:
-        ConfigError: an unknown layout or axis, or bones that are no tree.
+        ConfigError: an unknown layout or axis, bones that are no tree, or another store or folder at ``path``.
         MissingError: there is no such layout file.
         DataError: table and arrays do not fit together, an unknown label, a wrong shape, coordinates that are no
             metres, or a clip without a usable frame; the sentence names row (from 0) and clip.
@@ -90,13 +96,48 @@ def store_from_arrays(
         raise ConfigError(f"{dataset}: up wants one of {', '.join(UP)}; found {up!r}.")
     if not (np.isfinite(unit) and unit > 0):
         raise ConfigError(f"{dataset}: unit wants the metres in one unit of the arrays, found {unit!r}.")
-    facts, names = _facts(table, classes, dataset)
+    notes: dict[str, Any] = {}
+    facts, names = _facts(numbered(table, notes), classes, dataset)
     if isinstance(arrays, Sized) and len(arrays) != len(facts):
         raise DataError(f"{dataset}: wanted one table row an array, found {len(facts)} rows and {len(arrays)} arrays.")
-    notes: dict[str, Any] = {}
     turn = np.array(UP[up], np.float32).T * np.float32(unit)
     clips = _clips(iter(arrays), facts, joints, turn, dataset, notes)
-    return write_store(path, clips, dataset=dataset, layout=joints, classes=names, generated=generated, notes=notes)
+    settings: dict[str, Any] = {"dataset": dataset, "layout": joints, "classes": names, "generated": generated}
+    path = Path(path)
+    with storage_errors(path):
+        taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
+    if taken and not (path / "meta.json").is_file():
+        raise ConfigError(f"{path}: wanted a new folder or a store, found something else, which stays as it is.")
+    if not taken or replace:
+        return write_store(path, clips, **settings, notes=notes)
+    older = _readable(path)
+    if older is None or older.names != [fact["name"] for fact in facts]:
+        raise ConfigError(_KEPT.format(path=path))
+    with storage_errors(path), TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
+        newer = write_store(Path(beside) / "store", clips, **settings, notes=notes)
+        if _content(newer) != _content(older):
+            raise ConfigError(_KEPT.format(path=path))
+    return older
+
+
+_KEPT = (
+    "{path}: another store is there (other clips, labels, columns or layout), which stays as it is. Give the new one "
+    "another name (dataset=, or the path), or pass replace=True to store_from_arrays to lose the older one."
+)
+
+
+def _readable(path: Path) -> SkeletonStore | None:
+    """The store at ``path``; None for one that is damaged or of another format."""
+    try:
+        return SkeletonStore.open(path)
+    except C2VLError:
+        return None
+
+
+def _content(store: SkeletonStore) -> tuple[Any, ...]:
+    """All that makes a store what it is."""
+    kept = {key: store.meta.get(key) for key in ("dataset", "layout", "classes", "generated", "fingerprint")}
+    return kept, store.clips.to_csv(index=False)
 
 
 def _layout(layout: JointLayout | Mapping[str, str | None] | str, dataset: str) -> JointLayout:
@@ -126,10 +167,12 @@ def _facts(table: pd.DataFrame, classes: Sequence[str] | None, dataset: str) -> 
         name = str(row["name"])
         where = f"{dataset}, row {number}, clip {_brief(name)}"
         try:
-            numbers = {key: _whole(row.get(key, 0)) for key in NUMBERS}
+            column, numbers = "label", {}
             label = _label(labels[number], names, classes is not None, where)
+            for column in NUMBERS:
+                numbers[column] = _whole(row.get(column, 0))
         except (ValueError, TypeError, OverflowError) as error:
-            raise DataError(f"{where}: label, {', '.join(NUMBERS)} must be whole numbers ({_brief(error)}).") from error
+            raise DataError(f"{where}: column {column} wants whole numbers ({_brief(error)}).") from error
         splits = {protocols[column]: _part(row[column], column, where) for column in protocols}
         splits = {protocol: part for protocol, part in splits.items() if part}
         facts.append({"name": name, "label": label, "source": where, "splits": splits, **numbers})
@@ -243,6 +286,11 @@ def _coordinates(
         raise DataError(
             f"{where}: the joints lie {size:.0f} metres from their middle, so the coordinates are no metres. Pass "
             f"unit=0.001 for millimetres, unit=0.01 for centimetres. {NOT_2D}"
+        )
+    if 0 < size < SMALLEST:
+        raise DataError(
+            f"{where}: the joints lie {1000 * size:.2g} millimetres from their middle, so the coordinates are no "
+            f"metres. Pass unit=1 (the default) for arrays in metres; scale normalised ones until a person is 1.7 tall."
         )
     never = int((filled & ~(finite & present[..., None]).any(axis=0)).sum())
     lost = int((seen_at_all & ~present).sum())

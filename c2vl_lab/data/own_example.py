@@ -18,6 +18,7 @@ from c2vl_lab.data.generated_actions import ACTIONS
 from c2vl_lab.data.layouts import COCO17, NTU25
 from c2vl_lab.data.writing import storage_errors
 
+AS_WRITTEN = ("coco17", "z", 0.001)  # layout, axis that points up and unit of the example
 CHOSEN = ("wave with the right hand", "sit down", "walk forward", "shake hands with another person")
 # where the face lies, seen from the head's middle: metres to the person's right, up and to the front
 FACE = {

@@ -16,6 +16,7 @@ import pandas as pd
 
 from c2vl_lab.artifacts import atomic_path
 from c2vl_lab.data.checks import JUMP, Measures, measure
+from c2vl_lab.data.export_common import export_errors
 from c2vl_lab.data.protocols import Split, make_split, protocols_of
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.errors import C2VLError
@@ -129,10 +130,13 @@ def problems(store: SkeletonStore, measures: Measures | None = None) -> pd.DataF
 
 
 def save_problems(found: pd.DataFrame, store: SkeletonStore, work_dir: str | Path) -> Path:
-    """Write the table as ``work_dir/problems-<set>-<fingerprint>.csv``; returns the path."""
+    """Write the table as ``work_dir/problems-<set>-<fingerprint>.csv``; returns the path.
+
+    Raises:
+        StorageError: the folder cannot be written to.
+    """
     path = Path(work_dir) / f"problems-{store.dataset}-{store.fingerprint}.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
+    with export_errors(path), atomic_path(path) as temporary:
         found.to_csv(temporary, index=False, lineterminator="\n")
     return path
 

@@ -144,16 +144,29 @@ def _parts(store: SkeletonStore, name: str, rule: Rule | None) -> tuple[np.ndarr
         values = store.clips[SPLIT + name].to_numpy()
         train, test = values == "train", values == "test"
         neither = int((~train & ~test).sum())
-        file = f" {rule.listed}" if rule and rule.listed else ""
+        read = f"split file for {name}" in store.meta.get("notes", {})  # and not a list inside an imported file
+        file = f" {rule.listed}" if rule and read else ""
         remark = f" ({neither} of {len(store)} clips in neither part)" if neither else ""
         return train, test, f"the published list{file} names the training and the test part{remark}"
     if rule is None or rule.listed:
+        lists = [column.removeprefix(SPLIT) for column in store.clips.columns if column.startswith(SPLIT)]
+        if lists and not any(key.startswith("split file for ") for key in store.meta.get("notes", {})):
+            raise MissingError(
+                f"{store.dataset}, {name}: the file that this store was made from names the parts of "
+                f"{', '.join(lists)} only. Take that protocol, or a file of {name}."
+            )
         file = rule.listed if rule else "list"
         raise MissingError(
             f"{store.dataset}, {name}: wanted the published {file}, which was not beside the files when the store was "
             f"made. Put it into the folder of the data set and open the set again."
         )
-    inside = rule.in_train(store.clips[rule.column].to_numpy())
+    values = store.clips[rule.column].to_numpy()
+    if not values.any():
+        raise DataError(
+            f"{store.dataset}, {name}: {rule.sentence()}, but {rule.column}s are unknown in this store (all are 0). "
+            f"Take another protocol, or clips whose {rule.column}s are known."
+        )
+    inside = rule.in_train(values)
     return inside, ~inside, rule.sentence()
 
 
@@ -218,6 +231,8 @@ def _check_counts(store: SkeletonStore, protocol: str, rule: Rule, train: np.nda
 
 def _remedy(store: SkeletonStore) -> str:
     """How to leave out the surplus; the NTU sets are published with a list of samples without usable skeletons."""
+    if store.meta.get("notes", {}).get("samples without usable skeletons") == "not left out":
+        return "; drop missing=false, which keeps the samples without usable skeletons"
     listed = "; name the samples without usable skeletons in missing.txt beside the files"
     return listed if store.dataset in ("ntu60", "ntu120") else ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -24,24 +25,40 @@ def summary_lines(store: SkeletonStore) -> list[str]:
     frames = int(store.lengths.sum())
     people = int((store.body_counts > 1).sum())
     lines.append(
-        f"kept {_many(len(store), 'clip')} of {_many(len(set(store.labels.tolist())), 'class', 'classes')} and "
-        f"{_many(store.clips['subject'].nunique(), 'performer')}, {_many(frames, 'frame')}; {_many(people, 'clip')} "
+        f"kept {many(len(store), 'clip')} of {many(len(set(store.labels.tolist())), 'class', 'classes')} and "
+        f"{_performers(store)}, {many(frames, 'frame')}; {many(people, 'clip')} "
         f"with more than one body; {len(store.layout)} joints ({store.layout.name})"
     )
-    lines += _named("could not use", "file", notes.get("faults", {}))
-    lines += _named("left out", "clip", notes.get("dropped", {}))
+    faults, dropped = notes.get("faults", {}), notes.get("dropped", {})
+    lines += _named("could not use", unit_of(faults), faults)
+    videos = {name: why for name, why in dropped.items() if str(why).startswith("video ")}
+    lines += _named("left out", "clip", {name: why for name, why in dropped.items() if name not in videos})
+    lines += _named("left out", "video", videos)
     if not notes.get("faults") and not notes.get("dropped"):
-        lines.append("left out nothing")
+        lines.append("every clip and every file that was found is used")
     lines += [f"{what}: {count:,}" for what, count in notes.get("counts", {}).items()]
     lines += [f"{key}: {_short(value)}" for key, value in notes.items() if key not in OWN]
     return [line[:1].upper() + line[1:] for line in lines]
+
+
+def _performers(store: SkeletonStore) -> str:
+    """How many performers; 0 in the table stands for nobody that is known."""
+    known = store.clips["subject"][store.clips["subject"] != 0].nunique()
+    return many(known, "performer") if known else "performers not known"
+
+
+def unit_of(faults: Mapping[str, str]) -> str:
+    """What a reader's faults are of: ``file``, or ``annotation`` or ``row`` of one."""
+    found = [re.search(r", (annotation|row)s? \d", name) for name in faults]
+    words = {match[1] for match in found if match}
+    return words.pop() if len(words) == 1 and all(found) else "file"
 
 
 def _read(read: Mapping[str, Any]) -> list[str]:
     """How much was read; a store that was written from arrays has read no file."""
     if not read.get("files"):
         return []
-    return [f"read {_many(read['files'], 'file')}, {_size(read.get('bytes', 0))}"]
+    return [f"read {many(read['files'], 'file')}, {_size(read.get('bytes', 0))}"]
 
 
 def _named(verb: str, what: str, reasons: Mapping[str, str]) -> list[str]:
@@ -51,7 +68,7 @@ def _named(verb: str, what: str, reasons: Mapping[str, str]) -> list[str]:
     by_reason: dict[str, list[str]] = defaultdict(list)
     for name, why in reasons.items():
         by_reason[_without(name, str(why))].append(name)
-    lines = [f"{verb} {_many(len(reasons), what)}:"]
+    lines = [f"{verb} {many(len(reasons), what)}:"]
     for why, names in sorted(by_reason.items(), key=lambda item: -len(item[1])):
         more = f" and {len(names) - NAMES:,} more" if len(names) > NAMES else ""
         one = f"    {names[0]}: {_short(why)}"
@@ -66,7 +83,7 @@ def _without(name: str, why: str) -> str:
     return why.removeprefix(name).strip(":., ") or why
 
 
-def _many(count: int, one: str, more: str = "") -> str:
+def many(count: int, one: str, more: str = "") -> str:
     """``1 clip``, ``2 clips``."""
     return f"{count:,} {one if count == 1 else more or one + 's'}"
 

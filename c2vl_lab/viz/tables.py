@@ -27,7 +27,7 @@ def store_facts(store: SkeletonStore) -> pd.DataFrame:
         "clips": f"{len(store)} in {len(store.classes)} classes",
         "skeleton": f"{store.layout.name}: {len(store.layout)} joints, {people}",
         "frames a clip": f"{lengths.min()} to {lengths.max()}, median {lengths.median():.0f}",
-        "performers": store.clips["subject"].nunique(),
+        "performers": store.clips["subject"][store.clips["subject"] != 0].nunique() or "not known",
         "cameras": store.clips["camera"].nunique(),
         "fingerprint": store.fingerprint,
     }

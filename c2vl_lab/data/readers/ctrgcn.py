@@ -25,6 +25,7 @@ from c2vl_lab.data.readers.imports_common import (
     RowsPart,
     class_list,
     clip_of,
+    conflict,
     guess_protocol,
     guess_set,
     known_set,
@@ -86,10 +87,12 @@ def find(data_dir: str | Path, options: Options) -> list[Path]:
     root = Path(data_dir).expanduser()
     files = [root] if root.is_file() else npz_files(root) if str(data_dir) else []
     wanted = [path for path in files if _fits(path, options)]
+    if files and not wanted:
+        raise ConfigError(f"ctrgcn: {conflict(files[0], options.dataset, options.protocol)}")
     if not wanted:
         raise MissingError(
-            f"ctrgcn: wanted an .npz such as NTU60_CS.npz in {root}, found {len(files)} others. Set data_dir to the "
-            f"file or its folder."
+            f"ctrgcn: wanted an .npz such as NTU60_CS.npz in {root} or up to two folders below, found none. Set "
+            f"data_dir to the file or its folder."
         )
     if len(wanted) > 1:
         listed = ", ".join(str(path.relative_to(root)) for path in wanted[:8])
@@ -105,8 +108,7 @@ def npz_files(root: Path) -> list[Path]:
 
 def _fits(path: Path, options: Options) -> bool:
     """Whether what a file's path tells is not another set or protocol than the one asked for."""
-    asked = (options.dataset, guess_set(path)), (options.protocol, guess_protocol(path))
-    return all(not wish or not told or wish == told for wish, told in asked)
+    return not conflict(path, options.dataset, options.protocol)
 
 
 def _list_of(path: Path, options: Options) -> Path | None:
@@ -133,6 +135,7 @@ def plan(sources: list[Path], options: Options) -> Plan:
     _check_arrays(path, members)
     dataset = known_set(settled(options.dataset or guess_set(path) or _by_classes(members), "dataset", path))
     protocol = settled(options.protocol or guess_protocol(path), "protocol", path)
+    _check_classes(path, members, dataset)
     labels = {part: our_labels(_file_labels(members[f"y_{part}"]), dataset, f"{path}/y_{part}") for part in PARTS}
     if listed:
         names = rebuilt_names(listed, labels, dataset, protocol)
@@ -158,6 +161,18 @@ def _check_arrays(path: Path, members: dict[str, Member]) -> None:
             raise DataError(f"{path}/{x.name}: wanted (clips, frames, {width}) numbers, found {x.dtype} {x.shape}.")
         if len(y.shape) > 2 or y.shape[0] != x.shape[0] or y.shape[0] * y.row_bytes > LABELS_LIMIT:
             raise DataError(f"{path}/{y.name}: wanted a label for each of {x.shape[0]} clips, found {y.shape}.")
+
+
+def _check_classes(path: Path, members: dict[str, Member], dataset: str) -> None:
+    """One-hot labels must have a column for each published class id of the set."""
+    columns = max(class_list(dataset)[1])
+    for part in PARTS:
+        shape = members[f"y_{part}"].shape
+        if len(shape) == 2 and shape[1] != columns:
+            raise DataError(
+                f"{path}/y_{part}: wanted {columns} columns, one for each class of {dataset}, found {shape[1]}. The "
+                f"file is of another set: set dataset=, or drop it."
+            )
 
 
 def _by_classes(members: dict[str, Member]) -> str:

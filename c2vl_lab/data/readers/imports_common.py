@@ -95,6 +95,20 @@ def guess_protocol(path: Path) -> str:
     return ""
 
 
+def conflict(path: Path, dataset: str, protocol: str = "") -> str:
+    """What a path tells against the options, as a sentence; "" where it does not.
+
+    Args:
+        path: a file.
+        dataset: the option; "" is none.
+        protocol: the option; "" is none.
+    """
+    pairs = (("dataset", dataset, guess_set(path)), ("protocol", protocol, guess_protocol(path)))
+    said = [f"{option}={wish} was asked for, its name or folder says {told}" for option, wish, told in pairs
+            if wish and told and wish != told]  # fmt: skip
+    return f"{path.name}: {'; '.join(said)}. Drop the option, or set data_dir to another file." if said else ""
+
+
 def _nearest_first(path: Path, parts: int) -> list[str]:
     """The last parts of a file's path, its own name first."""
     return [part.lower() for part in reversed(path.absolute().parts[-parts:])]

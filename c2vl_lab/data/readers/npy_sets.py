@@ -21,6 +21,7 @@ from c2vl_lab.data.readers.imports_common import (
     JOINTS,
     RowsPart,
     clip_of,
+    conflict,
     guess_protocol,
     our_labels,
     our_name,
@@ -67,9 +68,15 @@ def find_folder(data_dir: str | Path, layout: str, endings: Sequence[str], proto
             if path.with_name(f"val{ending}").is_file():
                 found.setdefault(path.parent, ending)
     fitting = [folder for folder in found if not protocol or guess_protocol(folder / "train") in ("", protocol)]
+    if found and not fitting:
+        raise ConfigError(
+            f"{layout}: {conflict(next(iter(found)) / f'train{next(iter(found.values()))}', '', protocol)}"
+        )
     if not fitting:
         wanted = " or ".join(f"train{ending} and val{ending}" for ending in endings)
-        raise MissingError(f"{layout}: wanted {wanted} in {root}, found none. Set data_dir to their folder.")
+        raise MissingError(
+            f"{layout}: wanted {wanted} in {root} or up to two folders below, found none. Set data_dir to their folder."
+        )
     if len(fitting) > 1:
         listed = ", ".join(str(folder.relative_to(root)) for folder in fitting[:8])
         raise ConfigError(f"{layout}: several folders fit ({listed}). Set data_dir to one of them, or protocol=.")

@@ -115,12 +115,12 @@ def plan(sources: list[Path], options: Options, *, dataset: str) -> Plan:
     for path in sources:
         if path.name == MISSING_LIST:
             missing |= dict.fromkeys(listed_names(path), f"named in {MISSING_LIST}")
-        elif path.suffix == ".zip":
+        elif path.suffix.lower() == ".zip":
             folders[str(path)] = zip_recordings(path)
         else:
             folder = os.path.join(path.parent, "")  # ends with a slash, so that it is never taken for a zip
             folders.setdefault(folder, []).append(path.name)
-    loose = [path for path in folders if not path.endswith(".zip")]
+    loose = [path for path in folders if not path.lower().endswith(".zip")]
     parts = [
         Part(path, tuple(members[start : start + FILES_A_PART]))
         for path, members in folders.items()

@@ -43,13 +43,13 @@ def is_recording(path: str) -> bool:
 
 def shown(path: str, member: str) -> str:
     """A file's name for messages: the zip and its member, or the path; printable, in one line."""
-    text = f"{os.path.basename(path)}/{member}" if path.endswith(".zip") else os.path.join(path, member)
+    text = f"{os.path.basename(path)}/{member}" if path.lower().endswith(".zip") else os.path.join(path, member)
     return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def short(path: str, member: str, root: str) -> str:
     """A file's name for the store, the same on every machine: the zip and its member, or the path below ``root``."""
-    if path.endswith(".zip"):
+    if path.lower().endswith(".zip"):
         return shown(path, member)
     return shown("", Path(os.path.relpath(os.path.join(path, member), root)).as_posix())
 
@@ -57,7 +57,7 @@ def short(path: str, member: str, root: str) -> str:
 def recordings_below(root: Path) -> tuple[list[str], list[Path]]:
     """Paths of all ``.skeleton`` files under a folder, and of all zips, sorted; links to folders are followed."""
     paths = files_below(root, (SUFFIX, ".zip"))
-    return sorted(str(p) for p in paths if is_recording(p.name)), sorted(p for p in paths if p.suffix == ".zip")
+    return sorted(str(p) for p in paths if is_recording(p.name)), sorted(p for p in paths if p.suffix.lower() == ".zip")
 
 
 def zip_recordings(path: Path) -> list[str]:
@@ -104,7 +104,7 @@ def recording_bytes(path: str, member: str) -> bytes:
         DataError: the member is damaged, or the file is none or absurdly large.
         OSError: the system refuses to read it.
     """
-    if path.endswith(".zip"):
+    if path.lower().endswith(".zip"):
         return _member_bytes(path, member)
     file = os.path.join(path, member)
     state = os.stat(file)

@@ -154,7 +154,8 @@ def find_files(data_dir: str | Path, dataset: str) -> Found:
         root = root / dataset
     files = files_below(root, (*SUFFIXES, ".zip", ".7z"))
     found = sort_files(files, dataset)
-    _check_both(found, dataset, root, [path.name for path in files if path.suffix.lower() == ".7z"])
+    packed = [path.name for path in files if path.suffix.lower() == ".7z"]
+    _check_both(found, dataset, root, packed, "" if found.skeletons else _other_part(files, dataset))
     return found
 
 
@@ -258,7 +259,18 @@ def _add_list(found: Found, protocol: str, entry: Entry, opener: Opener, dataset
         raise DataError(f"{dataset}: {other.where} and {entry.where} are different lists for {protocol}. Leave one.")
 
 
-def _check_both(found: Found, dataset: str, root: Path, packed: list[str]) -> None:
+def _other_part(paths: list[Path], dataset: str) -> str:
+    """A sentence where files or zips hold videos of the other part of PKU-MMD; else ""."""
+    other = next(name for name in VIDEO if name != dataset)
+    for zipped in (False, True):
+        for entry in _entries(paths, zipped):
+            if VIDEO[other].fullmatch(entry.stem):
+                part = {"pku1": "part I", "pku2": "part II"}[other]
+                return f"These look like {part} of PKU-MMD ({Path(entry.name).name}): read them as {other}."
+    return ""
+
+
+def _check_both(found: Found, dataset: str, root: Path, packed: list[str], other: str) -> None:
     """Refuse a set without skeletons or without labels, and say what is there instead."""
     for kind, wanted in (
         ("skeletons", "files like 0002-L.txt or A01N01-L.txt with 150 numbers a row"),
@@ -272,6 +284,8 @@ def _check_both(found: Found, dataset: str, root: Path, packed: list[str]) -> No
         remedy = "Set data_dir to the folder that holds the published files."
         if packed:
             remedy = f"7z archives cannot be read: unpack {', '.join(sorted(packed)[:4])} there."
+        if other:
+            remedy = other
         raise MissingError(
             f"{dataset}: wanted {kind} ({wanted}) under {root}, found {'; '.join(seen[:4]) or 'none'}. {remedy}"
         )

@@ -7,8 +7,9 @@ clip by clip, so that a file of 2 GB is never in memory. Facts about the layout:
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from c2vl_lab.data.readers.imports_common import (
     JOINTS,
     NO_FRAMES,
     clip_of,
+    conflict,
     guess_set,
     known_set,
     our_labels,
@@ -32,10 +34,16 @@ VERSION = 2
 CLIPS_A_PART = 200
 BODIES_LIMIT, FRAMES_LIMIT, LIMIT = 16, 100_000, 64 * 2**20  # the last: bytes of a clip, and of a part
 PARTS = {"train": "train", "val": "test", "test": "test"}
+MADE_BY = "c2vl_lab"  # in files of our own export
 COORDINATES = (
     "as PYSKL's converter leaves them: the recorder's coordinates without the frames in which nobody is seen; a body "
     "with a gap of tracking was moved together in time"
 )
+OURS = (  # files of c2vl_lab.data.exports
+    "those of the store that the file was exported from, without the frames in which nobody is seen; a body's gaps of "
+    "tracking are where they were"
+)
+FLAT = re.compile(r"hrnet|2d", re.IGNORECASE)  # in the names of PYSKL's files of 2D skeletons
 
 
 @dataclass(frozen=True)
@@ -70,27 +78,42 @@ class Annotation:
 
 @dataclass(frozen=True)
 class AnnotationPart(Part):
-    """Some annotations."""
+    """Some annotations.
+
+    Attributes:
+        annotations: those that can be used.
+        faults: of the whole file, in its first part: annotation -> why it cannot be used.
+        first: whether this is the first part.
+    """
 
     annotations: tuple[Annotation, ...] = ()
+    faults: dict[str, str] = field(default_factory=dict)
+    first: bool = False
 
 
 def find(data_dir: str | Path, options: Options) -> list[Path]:
-    """The ``.pkl``: ``data_dir`` itself, or the only one in it that fits the options.
+    """The ``.pkl``: ``data_dir`` itself, or the only one in it that fits the options and does not call itself 2D.
 
     Raises:
         MissingError: there is no such file.
-        ConfigError: several files fit.
+        ConfigError: several files fit, or the only one is of another set than the options say.
     """
     root = Path(data_dir).expanduser()
-    files = [root] if root.is_file() else []
+    files, flat = [root] if root.is_file() else [], 0
     if str(data_dir) and root.is_dir():
-        files = sorted(path for pattern in ("*.pkl", "*/*.pkl") for path in root.glob(pattern))
-    fitting = [path for path in files if not options.dataset or guess_set(path) in ("", options.dataset)]
+        there = sorted(path for pattern in ("*.pkl", "*/*.pkl") for path in root.glob(pattern))
+        files = [path for path in there if not FLAT.search(path.name)]
+        flat = len(there) - len(files)
+    fitting = [path for path in files if not conflict(path, options.dataset)]
+    named = [path for path in fitting if options.dataset and guess_set(path)]
+    fitting = named or fitting
+    if files and not fitting:
+        raise ConfigError(f"pyskl: {conflict(files[0], options.dataset)}")
     if not fitting:
+        found = f"{flat} of 2D skeletons by their names" if flat else "none"
         raise MissingError(
-            f"pyskl: wanted a file such as ntu60_3danno.pkl in {root}, found {len(files)} others. Set data_dir to the "
-            f"file or its folder."
+            f"pyskl: wanted a file such as ntu60_3danno.pkl in {root} or a folder below, found {found}. Set data_dir "
+            f"to the file or its folder."
         )
     if len(fitting) > 1:
         listed = ", ".join(str(path.relative_to(root)) for path in fitting[:8])
@@ -103,21 +126,50 @@ def plan(sources: list[Path], options: Options) -> Plan:
 
     Raises:
         ConfigError: the set is not told.
-        DataError: the file holds other things than 3D annotations, or an annotation cannot be used.
+        DataError: the file holds other things than 3D annotations, or no annotation can be used.
     """
     path = sources[0]
-    split, annotations = _contents(path, read_pickle(path))
+    value = read_pickle(path)
+    split, annotations = _contents(path, value)
     given = [item for item in annotations if item is not None]
     names = [str(item.get("frame_dir", "")) for item in given if isinstance(item, dict)]
     dataset = known_set(settled(options.dataset or guess_set(path, names), "dataset", path))
     splits = _splits(path, split)
-    items = [
-        _annotation(path, place, item, dataset, splits) for place, item in enumerate(annotations) if item is not None
-    ]
+    items, faults = _usable(path, annotations, dataset, splits)
     if twice := repeated(item.name for item in items):
         raise DataError(f"{path}: clip {twice} occurs twice among the annotations.")
-    parts = [AnnotationPart(str(path), tuple(item.name for item in block), tuple(block)) for block in _blocks(items)]
-    return plan_of(parts, dataset, _notes(items, names, splits, len(annotations)))
+    parts = [
+        AnnotationPart(
+            str(path), tuple(item.name for item in block), tuple(block), {} if number else faults, not number
+        )
+        for number, block in enumerate(_blocks(items))
+    ]
+    notes = _notes(items, names, splits, sum(1 for item in annotations if item is None))
+    if isinstance(value, dict) and value.get("made_by") == MADE_BY:
+        notes["coordinates"] = OURS
+    return plan_of(parts, dataset, notes)
+
+
+def _usable(
+    path: Path, annotations: list[Any], dataset: str, splits: dict[str, dict[str, str]]
+) -> tuple[list[Annotation], dict[str, str]]:
+    """The annotations that can be used, and why the others cannot.
+
+    Raises:
+        DataError: none can; the sentence is that of the first.
+    """
+    items: list[Annotation] = []
+    faults: dict[str, str] = {}
+    for place, item in enumerate(annotations):
+        if item is None:
+            continue
+        try:
+            items.append(_annotation(path, place, item, dataset, splits))
+        except DataError as error:
+            faults[f"{path.name}, annotation {place}"] = str(error)
+    if not items:
+        raise DataError(f"{next(iter(faults.values()))} (So it is with all of its annotations.)")
+    return items, faults
 
 
 def _blocks(items: list[Annotation]) -> list[list[Annotation]]:
@@ -205,14 +257,14 @@ def _annotation(path: Path, place: int, item: Any, dataset: str, splits: dict[st
     return Annotation(name, label, keypoint, splits.get(item["frame_dir"], {}), place)
 
 
-def _notes(items: list[Annotation], names: list[str], splits: dict[str, dict[str, str]], total: int) -> dict[str, Any]:
+def _notes(items: list[Annotation], names: list[str], splits: dict[str, dict[str, str]], empty: int) -> dict[str, Any]:
     """What the layout changed, and what its lists say about the clips at hand."""
     kinds = Counter(str(item.keypoint.dtype) for item in items)
     notes: dict[str, Any] = {"coordinates": COORDINATES, "frames": NO_FRAMES}
     if kinds["float16"]:
         notes["precision"] = f"{kinds['float16']} clips in float16: coordinates are off by up to 2 mm at 2 to 4 m"
-    if total > len(items):
-        notes["annotations without a body"] = total - len(items)
+    if empty:
+        notes["annotations without a body"] = empty
     known = set(names)
     if strange := sum(1 for name in splits if name not in known):
         notes["names in the splits without an annotation"] = strange
@@ -222,7 +274,7 @@ def _notes(items: list[Annotation], names: list[str], splits: dict[str, dict[str
 def read(part: AnnotationPart, context: None) -> PartReading:
     """The clips of some annotations; one whose bytes are damaged is a fault."""
     path = Path(part.path)
-    reading = PartReading(files=int(part.annotations[0].place == 0))
+    reading = PartReading(files=int(part.first), faults=dict(part.faults))
     for item in part.annotations:
         where = f"{path.name}, annotation {item.place}"
         try:
