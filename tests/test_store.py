@@ -235,7 +235,7 @@ def test_own_recordings(tmp_path):
     [
         ({"label": ["jump", "fly"]}, "clip y: label 'fly' is none of the classes"),
         ({"label": [0, 7]}, "label 7 is outside the protocol's 2 classes"),
-        ({"subject": [1, "two"]}, "clip y: .* whole numbers"),
+        ({"subject": [1, 2.5]}, "clip y: .*subject.* whole number"),
     ],
 )
 def test_own_tables_are_checked(tmp_path, change, sentence):
