@@ -21,8 +21,8 @@ from c2vl_lab.data.readers.sources import (
     PartReading,
     Plan,
     find_file,
+    read_archive,
     single_body,
-    usable_members,
     whole_archive,
 )
 from c2vl_lab.errors import DataError
@@ -70,15 +70,7 @@ def read(part: Part, context: None = None) -> PartReading:
 
     A file with a wrong name, label, shape or content becomes a fault.
     """
-    reading = PartReading()
-    path = Path(part.path)
-    for member, data in usable_members(path, ".json", reading, LIMIT):
-        where = f"{path.name}/{member}"
-        try:
-            reading.clips.append(_clip(where, data))
-        except DataError as error:
-            reading.faults[where] = str(error)
-    return reading
+    return read_archive(part, ".json", LIMIT, _clip)
 
 
 def _clip(where: str, data: bytes) -> Clip:

@@ -258,3 +258,23 @@ def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, lim
             f"{path}: member {info.filename} is damaged ({str(error)[:200]}). The download was probably cut: fetch it "
             f"again."
         ) from error
+
+
+def read_archive(part: Part, suffix: str, limit: int, make: Callable[[str, bytes], Clip]) -> PartReading:
+    """A clip of each member of an archive; one that ``make`` refuses, by a DataError, becomes a fault.
+
+    Args:
+        part: the whole archive.
+        suffix: ending of the members that count.
+        limit: most bytes of a member.
+        make: (name for messages, content) -> clip.
+    """
+    reading = PartReading()
+    path = Path(part.path)
+    for member, data in usable_members(path, suffix, reading, limit):
+        where = f"{path.name}/{member}"
+        try:
+            reading.clips.append(make(where, data))
+        except DataError as error:
+            reading.faults[where] = str(error)
+    return reading
