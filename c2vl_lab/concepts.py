@@ -21,7 +21,7 @@ __all__ = [
     "text_features",
 ]
 
-POOLINGS = ("ordered", "mean", "attention", "subset")
+POOLINGS = ("mean", "ordered", "attention", "subset")
 EACH_STEP = ("attention", "subset")  # pooled while training
 CENTRINGS = ("places", "clip", "none")
 BLOCK = 2**22  # numbers that are worked on at a time
@@ -33,11 +33,11 @@ class ConceptConfig:
     """How K features of a clip become one concept.
 
     Attributes:
-        pooling: ``"ordered"`` concatenates the K features in their fixed order and reduces them by PCA;
-            ``"mean"`` averages them, as the paper's figure suggests; ``"attention"`` weighs them by a query that the
-            contrast trains; ``"subset"`` averages a random part of them in each step. All but the mean are our
-            choice. "ordered" is the default because inside the small sets' training splits it did best with our
-            captions, whose places mean something (reports/choices.md); answers on frames want the mean.
+        pooling: ``"mean"`` averages the K features, as the paper's figure suggests; ``"ordered"`` concatenates them
+            in their fixed order and reduces them by PCA; ``"attention"`` weighs them by a query that the contrast
+            trains; ``"subset"`` averages a random part of them in each step. All but the mean are our choice. The
+            suites take "ordered" for the kinematic captions, whose places mean something: inside the small sets'
+            training splits it did best (reports/choices.md).
             With the last two, soft targets and the arm "prompts" use the mean of all K.
         subset: features of a step's average; 0: half of K. Only for ``"subset"``.
         components: dimensions that the PCA keeps, at most; only for ``"ordered"``.
@@ -47,7 +47,7 @@ class ConceptConfig:
             ``"none"`` leaves soft targets nearly uniform and is there for comparison.
     """
 
-    pooling: str = "ordered"
+    pooling: str = "mean"
     components: int = 256
     center: str = "places"
     subset: int = 0

@@ -30,10 +30,11 @@ from c2vl_lab.data.transforms import prepare
 from c2vl_lab.errors import DataError, MissingError
 from c2vl_lab.learners import Learner
 from c2vl_lab.pretrain import TrainingSet, build_learner, check_card, fit, pick_device, run_card
+from c2vl_lab.prompts.asking.opening import ANSWERS, open_answers
 from c2vl_lab.prompts.kinematic import CAPTIONER_VERSION, caption_store
 from c2vl_lab.prompts.pictures import open_pictures
 from c2vl_lab.prompts.separation import training_prompts
-from c2vl_lab.prompts.store import load_prompts, prompts_for, save_prompts
+from c2vl_lab.prompts.store import at_places, load_prompts, prompts_for, save_prompts
 from c2vl_lab.prompts.video import VideoPictures
 from c2vl_lab.run_config import ARMS, TRAINED, RunConfig
 from c2vl_lab.teachers import Teacher, load_teacher
@@ -80,10 +81,21 @@ class Experiment:
         """Folder of the feature cache."""
         return Path(self.config.work_dir) / "cache"
 
-    def prompts(self) -> dict[str, list[str]]:
-        """Sentences of every clip: the given file's, or the kinematic captioner's, written once."""
-        if self.config.captions != "kinematic":
-            return load_prompts(self.config.captions)
+    def prompts(self, names: list[str] | None = None) -> dict[str, list[str]]:
+        """Sentences of the clips: those of a file or of a model's answers, or the kinematic captioner's, written once.
+
+        Args:
+            names: the clips that must have answers, where they come from a folder of answers; None: all of the set.
+
+        Raises:
+            MissingError: no such file or folder, or answers are missing; it names the first.
+        """
+        captions = self.config.captions
+        if captions.startswith(ANSWERS):
+            answers, series = open_answers(captions)
+            return answers.to_prompts(self.store.names if names is None else names, series)
+        if captions != "kinematic":
+            return load_prompts(captions)
         folder = Path(self.config.work_dir) / "prompts"
         path = folder / f"{self.store.dataset}-{self.store.fingerprint}-kinematic{CAPTIONER_VERSION}.json"
         if not path.exists():
@@ -102,16 +114,19 @@ class Experiment:
         """Sentences of the training clips; texts of test clips and of classes are refused."""
         test = [self.store.names[i] for i in self.split.test]
         config = self.config
-        return training_prompts(
-            self.prompts(), names, test, self.store.classes, f"captions={config.captions}", config.class_texts
-        )
+        where = f"captions={config.captions}"
+        texts = training_prompts(self.prompts(names), names, test, self.store.classes, where, config.class_texts)
+        return at_places(texts, config.sentences, where)
 
     def features(self, modality: str) -> FeatureRows:
         """(N, K, D) teacher features of all clips; NaN rows for clips without pictures."""
         if modality not in self._raw:
             self.training_features(modality)  # first and alone, so that they do not depend on other clips
             names = self.store.names
-            texts = prompts_for(self.prompts(), names, self.config.captions) if modality == "language" else None
+            texts = None
+            if modality == "language":
+                texts = prompts_for(self.prompts(), names, self.config.captions)
+                texts = at_places(texts, self.config.sentences, self.config.captions)
             self._raw[modality] = self._make_features(modality, names, texts)
         return self._raw[modality]
 

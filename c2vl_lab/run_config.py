@@ -11,6 +11,7 @@ from c2vl_lab.errors import ConfigError, choose
 from c2vl_lab.objective import ObjectiveConfig
 from c2vl_lab.pretrain import FitConfig
 from c2vl_lab.prompts.person import STYLES
+from c2vl_lab.prompts.store import ALL, sentence_places
 
 ARMS = {
     "coordinates": "view-normalised coordinates, nothing learned",
@@ -43,7 +44,9 @@ class RunConfig:
         epochs, batch_size, lr, weight_decay, momentum, view_tau: training.
         crop, turn, tilt, size, noise, flip: augmentation, see :class:`~c2vl_lab.data.augment.AugmentConfig`.
         teacher: "offline", "clip-paper", "clip-light", "open_clip:MODEL:TAG", "hf:FOLDER" or "features:PATH".
-        captions: "kinematic" or the path of a prompts file {clip name: [sentence, ...]}.
+        captions: "kinematic", the path of a prompts file {clip name: [sentence, ...]}, or "answers:FOLDER" for the
+            answers that `c2vl ask` keeps there, edits applied; with several series in the folder "answers:FOLDER#ID".
+        sentences: "all", or the places of the sentences that are used, from 1, for example "16" or "1,6,9,16".
         class_texts: "", or the path of class-level texts that zero-shot classification asks with beside the class
             names (:func:`~c2vl_lab.prompts.class_prompts.load_class_texts`); they never reach training.
         pictures: "", "depth", "rendered", "video:PATH" or "folder:PATH"; wanted where vision takes part.
@@ -85,11 +88,12 @@ class RunConfig:
     flip: float = 0.0
     teacher: str = "offline"
     captions: str = "kinematic"
+    sentences: str = ALL
     class_texts: str = ""
     pictures: str = ""
     pictures_per_clip: int = 4
     picture_style: str = "crop+overlay"
-    pooling: str = "ordered"
+    pooling: str = "mean"
     components: int = 256
     center: str = "places"
     subset: int = 0
@@ -115,6 +119,7 @@ class RunConfig:
             )
         self.prepare_config()
         self.concept_config()
+        sentence_places(self.sentences)
 
     @property
     def _has_pictures(self) -> bool:

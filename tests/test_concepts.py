@@ -162,7 +162,7 @@ def test_the_pca_keeps_geometry_with_all_components_and_repeats_itself():
     features = cone(clips=80)
     for center in ("clip", "none"):  # 128 numbers a clip, fewer rows; and the other way round
         for rows in (np.arange(40), np.arange(80)):
-            config = ConceptConfig(components=10_000, center=center)
+            config = ConceptConfig(pooling="ordered", components=10_000, center=center)
             first = ConceptSpace.fit(features[:, :2], rows, config)
             assert first.explained == pytest.approx(1.0)
             np.testing.assert_array_equal(
@@ -172,13 +172,15 @@ def test_the_pca_keeps_geometry_with_all_components_and_repeats_itself():
     unit = features / np.linalg.norm(features, axis=2, keepdims=True)
     flat = unit[:, :2].reshape(80, -1)
     flat = flat / np.linalg.norm(flat, axis=1, keepdims=True)
-    plain = ConceptSpace.fit(features[:, :2], np.arange(80), ConceptConfig(components=10_000, center="none"))
+    plain = ConceptSpace.fit(
+        features[:, :2], np.arange(80), ConceptConfig(pooling="ordered", components=10_000, center="none")
+    )
     concepts = plain.transform(features[:, :2])
     np.testing.assert_allclose(concepts @ concepts.T, flat @ flat.T, atol=1e-5)
 
 
 def test_large_sets_fit_on_evenly_spread_rows(monkeypatch):
-    features, config = cone(), ConceptConfig(components=8, center="clip")
+    features, config = cone(), ConceptConfig(pooling="ordered", components=8, center="clip")
     monkeypatch.setattr("c2vl_lab.concepts.PCA_ROWS", 60)
     space = ConceptSpace.fit(features, TRAIN, config)
     inside = np.linspace(0, 119, 60).round().astype(int)
@@ -221,7 +223,7 @@ def test_large_features_are_worked_on_in_parts(monkeypatch):
 
 def test_class_prompts_of_another_count_stand_at_every_position():
     features = cone()
-    space = ConceptSpace.fit(features, TRAIN, ConceptConfig(center="clip"))
+    space = ConceptSpace.fit(features, TRAIN, ConceptConfig(pooling="ordered", center="clip"))
     prompts = features[:8, :3]
     got = space.transform(prompts)
     unit = lambda x: x / np.linalg.norm(x, axis=-1, keepdims=True)  # noqa: E731
@@ -265,11 +267,11 @@ def test_choose_tau_meets_its_target(wanted):
 
 
 def test_wrong_settings_are_refused():
-    with pytest.raises(ConfigError, match=r"no pooling named 'max'\. Known: ordered, mean, attention, subset"):
+    with pytest.raises(ConfigError, match=r"no pooling named 'max'\. Known: mean, ordered, attention, subset"):
         ConceptConfig(pooling="max")
     with pytest.raises(ConfigError, match="subset: 5 of 4 features a clip"):
         ConceptSpace.fit(cone(), TRAIN, ConceptConfig(pooling="subset", subset=5))
     with pytest.raises(ConfigError, match="components: wanted at least 1"):
-        ConceptConfig(components=0)
+        ConceptConfig(pooling="ordered", components=0)
     with pytest.raises(ConfigError, match="more than 1 and less than the batch of 64"):
         choose_tau(np.eye(100), 64.0, 64)

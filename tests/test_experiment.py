@@ -1,6 +1,7 @@
 """A run from a user's own recordings to results, and what may never leak into training."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,8 @@ from c2vl_lab.errors import ConfigError, DataError, MissingError
 from c2vl_lab.evaluate.run import class_points, evaluate, joint_space
 from c2vl_lab.experiment import load_learner, open_experiment, pretrain
 from c2vl_lab.pretrain import FitConfig
+from c2vl_lab.prompts.asking.answers import AnswerStore
+from c2vl_lab.prompts.store import load_prompts
 from c2vl_lab.run_config import ARMS, RunConfig
 from c2vl_lab.teachers.offline import OfflineTeacher
 
@@ -293,3 +296,57 @@ def test_settings_are_checked_before_any_work():
         RunConfig(arm="coordinates").fit_config()
     with pytest.raises((ConfigError, DataError, MissingError)):
         open_experiment(RunConfig(dataset="nw-ucla", data_dir="no/such/folder"))
+
+
+def answered(folder, prompts):
+    """The sentences as a series of answers, in a folder of answers."""
+    answers = AnswerStore(folder)
+    (folder / "in.json").write_text(json.dumps(prompts))
+    return answers, answers.import_prompts(folder / "in.json")
+
+
+def test_pretraining_takes_an_answer_series_with_its_edits(base, tmp_path):
+    prompts = load_prompts(base.captions)
+    (tmp_path / "a").mkdir()
+    answers, series = answered(tmp_path / "a", prompts)
+    from_file = open_experiment(base).training_set()
+    config = replace(base, captions=f"answers:{tmp_path / 'a'}")
+    same = open_experiment(config).training_set()
+    assert same.key == from_file.key and np.array_equal(same.concepts["language"], from_file.concepts["language"])
+    answers.replace(series, from_file.names[0], 0, "The person turns round and walks away.")
+    edited = open_experiment(replace(config, captions=f"{config.captions}#{series.id[:6]}")).training_set()
+    assert edited.key != same.key
+    answered(tmp_path / "a", {name: ["Something else."] for name in prompts})
+    with pytest.raises(ConfigError, match="2 series agree with any series"):
+        open_experiment(config).training_set()
+    with pytest.raises(MissingError, match="there is no folder"):
+        open_experiment(replace(base, captions="answers:nowhere")).training_set()
+
+
+def test_missing_answers_of_a_training_clip_are_named(base, tmp_path):
+    prompts = load_prompts(base.captions)
+    experiment = open_experiment(base)
+    gone = experiment.store.names[experiment.split.train[3]]
+    answered(tmp_path, {name: texts for name, texts in prompts.items() if name != gone})
+    with pytest.raises(MissingError, match=f"2 sentences of 1 clips are missing .{gone}, place 0: not answered"):
+        open_experiment(replace(base, captions=f"answers:{tmp_path}")).training_set()
+
+
+def test_chosen_sentences_alone_are_learned_from(base):
+    prompts = {name: texts[:1] for name, texts in load_prompts(base.captions).items()}
+    first = Path(base.work_dir) / "first.json"
+    first.write_text(json.dumps(prompts))
+    chosen, alone = open_experiment(replace(base, sentences="1")), open_experiment(replace(base, captions=str(first)))
+    assert chosen.training_set().key == alone.training_set().key != open_experiment(base).training_set().key
+    assert np.array_equal(chosen.concepts("language"), alone.concepts("language"))
+    assert chosen.features("language").shape[1] == 1
+    turned = open_experiment(replace(base, sentences="2,1")).features("language")[:]
+    assert np.array_equal(turned, open_experiment(base).features("language")[:][:, ::-1])
+    with pytest.raises(ConfigError, match="has 2 sentences a clip"):
+        open_experiment(replace(base, sentences="3")).training_set()
+
+
+@pytest.mark.parametrize("text", ["", "0", "1,1", "1;2", "-1", "one", "1,,2", "1.5"])
+def test_places_of_sentences_are_numbers_from_one(text):
+    with pytest.raises(ConfigError, match="from 1, each once"):
+        RunConfig(sentences=text)

@@ -9,8 +9,10 @@ from typing import Any
 
 from c2vl_lab.artifacts import atomic_path
 from c2vl_lab.data.readers.sources import read_member
-from c2vl_lab.errors import DataError, MissingError
+from c2vl_lab.errors import ConfigError, DataError, MissingError
 from c2vl_lab.prompts.class_prompts import is_class_list
+
+ALL = "all"
 
 
 def load_prompts(path: str | Path) -> dict[str, list[str]]:
@@ -80,6 +82,38 @@ def prompts_for(prompts: dict[str, list[str]], names: list[str], where: str) -> 
     chosen = [list(prompts[name]) for name in names]
     _equal_counts(dict(zip(names, chosen, strict=True)), where)
     return chosen
+
+
+def sentence_places(chosen: str) -> list[int] | None:
+    """Places, from 0, that a text such as ``"16"`` or ``"1,6,9,16"`` names from 1; None for ``"all"``.
+
+    Raises:
+        ConfigError: neither "all" nor different whole numbers from 1 with commas between them.
+    """
+    if chosen == ALL:
+        return None
+    parts = [part.strip() for part in str(chosen).split(",")]
+    numbers = [int(part) for part in parts if part.isascii() and part.isdigit()]
+    if len(numbers) != len(parts) or min(numbers) < 1 or len(set(numbers)) != len(numbers):
+        raise ConfigError(
+            f"sentences: wanted '{ALL}' or the places that are used, from 1, each once, such as '16' or '1,6,9,16'; "
+            f"found '{chosen}'."
+        )
+    return [number - 1 for number in numbers]
+
+
+def at_places(texts: list[list[str]], chosen: str, where: str) -> list[list[str]]:
+    """Of each clip's sentences those that :func:`sentence_places` names, in the order in which it names them.
+
+    Raises:
+        ConfigError: a clip has fewer sentences.
+    """
+    places = sentence_places(chosen)
+    if places is None or not texts:
+        return texts
+    if max(places) >= len(texts[0]):
+        raise ConfigError(f"sentences='{chosen}': {where} has {len(texts[0])} sentences a clip.")
+    return [[own[place] for place in places] for own in texts]
 
 
 def check_prompts(prompts: Any, where: str) -> None:

@@ -1,11 +1,16 @@
-"""A backend by its written name, so that commands and notebooks stay plain text."""
+"""Backends and answers by their written names, so that commands and notebooks stay plain text."""
 
 from __future__ import annotations
 
-from c2vl_lab.data.store import SkeletonStore
-from c2vl_lab.errors import ConfigError, near_miss
-from c2vl_lab.prompts.asking.protocol import Backend, Sampling
+from pathlib import Path
 
+from c2vl_lab.data.store import SkeletonStore
+from c2vl_lab.errors import ConfigError, MissingError, near_miss
+from c2vl_lab.prompts.asking.answers import AnswerStore
+from c2vl_lab.prompts.asking.protocol import Backend, Sampling
+from c2vl_lab.prompts.asking.series import Series
+
+ANSWERS = "answers:"
 FORMS = {
     "server": "server:http://HOST:PORT/v1",
     "transformers": "transformers:MODEL-OR-FOLDER",
@@ -13,6 +18,25 @@ FORMS = {
     "kinematic": "kinematic",
     "replay": "replay:FILE",
 }
+
+
+def open_answers(spec: str) -> tuple[AnswerStore, Series]:
+    """The answers that ``answers:FOLDER`` or ``answers:FOLDER#ID`` names: a series' id, or the beginning of it.
+
+    Raises:
+        ConfigError: the folder holds several series that it could mean (they are listed).
+        MissingError: there is no such folder, or no such series in it.
+    """
+    folder, _, wanted = spec.removeprefix(ANSWERS).partition("#")
+    if not folder or not Path(folder).is_dir():
+        raise MissingError(
+            f"captions='{spec}': there is no folder '{folder}'. `c2vl ask` makes one."
+        )
+    answers = AnswerStore(folder)
+    if not wanted:
+        return answers, answers.find()
+    ids = [series.id for series in answers.all_series() if series.id.startswith(wanted)]
+    return answers, answers.find(id=ids[0] if len(ids) == 1 else wanted)
 
 
 def open_backend(
