@@ -253,10 +253,12 @@ def _report(options: argparse.Namespace) -> int:
 def _suites(options: argparse.Namespace) -> int:
     from c2vl_lab.bench.suite import load_suite, suite_names
 
-    for name in suite_names():
+    names = suite_names()
+    width = max(map(len, names))
+    for name in names:
         suite = load_suite(name)
         runs = len(suite.grid) * len(suite.seeds)
-        print(f"{name:<12} {suite.title}: {runs} runs; presets {', '.join(suite.presets)}")
+        print(f"{name:<{width}} {suite.title}: {runs} runs; presets {', '.join(suite.presets)}")
     return 0
 
 
