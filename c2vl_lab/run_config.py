@@ -43,7 +43,7 @@ class RunConfig:
         frames: frames that the encoder sees.
         epochs, batch_size, lr, weight_decay, momentum, view_tau: training.
         crop, turn, tilt, size, noise, flip: augmentation, see :class:`~c2vl_lab.data.augment.AugmentConfig`.
-        teacher: "offline", "clip-paper", "clip-light", "open_clip:MODEL:TAG", "hf:FOLDER" or "features:PATH".
+        teacher: "offline", "bag", "clip-paper", "clip-light", "open_clip:MODEL:TAG", "hf:FOLDER" or "features:PATH".
         captions: "kinematic", the path of a prompts file {clip name: [sentence, ...]}, or "answers:FOLDER" for the
             answers that `c2vl ask` keeps there, edits applied; with several series in the folder "answers:FOLDER#ID".
         sentences: "all", or the places of the sentences that are used, from 1, for example "16" or "1,6,9,16".

@@ -15,6 +15,7 @@ from c2vl_lab.teachers import Teacher, load_teacher
 from c2vl_lab.teachers.files import FileTeacher
 from c2vl_lab.teachers.offline import check_digest, load_efficientnet, load_minilm
 
+FIRST_OF_THE_BAG = [-0.05017223209142685, -0.02587267756462097, -0.04966674745082855]
 TINY = {
     "embed_dim": 16,
     "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
@@ -229,3 +230,14 @@ def test_feature_files_are_never_unpickled(tmp_path: Path):
     np.savez(path, names=np.array(["a"], dtype=object), features=np.zeros((1, 2)))
     with pytest.raises(DataError, match=r"evil\.npz: not readable"):
         FileTeacher(path)
+
+
+def test_the_bag_knows_equal_sentences_and_nothing_else():
+    bag = load_teacher("bag")
+    first, again, other = bag.encode_texts(["A hand rises.", "A hand rises.", "A hand rises!"])
+    assert isinstance(bag, Teacher) and bag.stand_in and not bag.shared_space
+    assert np.array_equal(first, again) and abs(float(first @ other)) < 0.25
+    np.testing.assert_allclose(np.linalg.norm([first, other], axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(first[:3], FIRST_OF_THE_BAG, rtol=1e-6)  # the same on every machine: the cache says so
+    with pytest.raises(MissingError, match="sentences only"):
+        bag.encode_images([np.zeros((4, 4, 3), np.uint8)])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from c2vl_lab.errors import ConfigError, near_miss
 from c2vl_lab.teachers.protocol import Teacher
 
-KINDS = ("offline", "clip-paper", "clip-light", "open_clip", "hf", "features")
+KINDS = ("offline", "bag", "clip-paper", "clip-light", "open_clip", "hf", "features")
 FORMS = (
-    "Forms: offline, clip-paper, clip-light, open_clip:MODEL:TAG, open_clip:MODEL:/path/to/checkpoint, "
+    "Forms: offline, bag, clip-paper, clip-light, open_clip:MODEL:TAG, open_clip:MODEL:/path/to/checkpoint, "
     "hf:/path/to/folder, features:/path/to/file."
 )
 
@@ -17,6 +17,7 @@ def load_teacher(spec: str, device: str = "cpu", allow_random: bool = False) -> 
 
     Args:
         spec: ``"offline"`` (MiniLM and EfficientNet-Lite0 from installed packages, a stand-in),
+            ``"bag"`` (a control without a language model: a random direction a sentence),
             ``"clip-paper"`` (OpenAI's ViT-L/14@336, likely the paper's) or ``"clip-light"`` (OpenAI's ViT-B/32),
             each with ``:/path/to/checkpoint`` behind it where there is no network,
             ``"open_clip:MODEL:TAG"`` (published weights by tag),
@@ -37,6 +38,10 @@ def load_teacher(spec: str, device: str = "cpu", allow_random: bool = False) -> 
         from c2vl_lab.teachers.offline import OfflineTeacher
 
         return OfflineTeacher(device)
+    if kind == "bag" and not rest:
+        from c2vl_lab.teachers.bag import BagTeacher
+
+        return BagTeacher()
     if kind == "open_clip":
         from c2vl_lab.teachers.clip import load_clip
 
