@@ -18,9 +18,10 @@ from c2vl_lab.prompts.store import prompts_for
 COLUMNS = ["clip", "place", "sentence", "class named", "own class"]
 # Words without which a name is still that name: "giving something to other person" is "gives the person an apple".
 LIGHT = words(
-    "a an the of to from with in on at for and or by as into onto something someone some thing things other another "
-    "self one's oneself his her their its"
+    "a an the of to from with in on at for and or by as into onto something someone some thing things self make "
+    "one's oneself his her their its"
 )
+WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")  # "hip-hop" is no hop
 SLACK = 2  # words that may stand between those of a name, beyond the name's own light words
 MOST_VARIANTS = 32
 
@@ -43,7 +44,9 @@ def label_leaks(
     Returns:
         One row a clip, place (from 1) and class: ``clip``, ``place``, ``sentence``, ``class named`` and ``own class``
         (whether it is the clip's own); own classes first. ``attrs["share"]`` is the share of all sentences that name
-        a class, ``attrs["own_share"]`` the share that names the clip's own.
+        a class, ``attrs["own_share"]`` the share that names the clip's own. ``attrs["by_class"]`` has one row a class
+        that is named: ``class``, ``sentences``, ``own class`` (share of them in clips of that class) and ``chance``
+        (share of the class in all clips). Where the two are alike, the words say nothing of the label.
 
     Raises:
         MissingError: a clip has no sentences.
@@ -64,7 +67,18 @@ def label_leaks(
     sentences = sum(map(len, lists))
     table.attrs["share"] = len({row[:2] for row in rows}) / sentences if sentences else 0.0
     table.attrs["own_share"] = sum(row[4] for row in rows) / sentences if sentences else 0.0
+    table.attrs["by_class"] = _by_class(table, np.bincount(own, minlength=len(classes)) / max(len(own), 1), classes)
     return table
+
+
+def _by_class(table: pd.DataFrame, chance: np.ndarray, classes: list[str]) -> pd.DataFrame:
+    """How often each class is named, and how much oftener than by chance in its own clips."""
+    groups = table.groupby("class named", sort=False)["own class"].agg(["size", "mean"])
+    rows = [
+        (name, int(size), float(mean), float(chance[classes.index(name)])) for name, size, mean in groups.itertuples()
+    ]
+    found = pd.DataFrame(rows, columns=["class", "sentences", "own class", "chance"])
+    return found.sort_values("sentences", ascending=False, kind="stable", ignore_index=True)
 
 
 def _checked(labels: Sequence[int] | np.ndarray, names: list[str], classes: list[str]) -> list[int]:
@@ -91,7 +105,7 @@ class _Finder:
         """Indices of the classes that a text names."""
         found: set[int] = set()
         for sentence in re.split("[.!?;]", text.lower()):
-            stems = [stem(word) for word in re.findall(r"[^\W_]+(?:['’][^\W_]+)?", sentence)]
+            stems = [stem(word) for word in WORD.findall(sentence)]
             for word in set(stems) & self.by_stem.keys():
                 for number in self.by_stem[word]:
                     index, wanted, span = self.variants[number]
@@ -106,10 +120,11 @@ def name_variants(name: str) -> list[tuple[frozenset[str], int]]:
     choices = [word.split("/") for word in re.sub(r"\s*/\s*", "/", core).split()]
     found: dict[frozenset[str], int] = {}
     for chosen in itertools.islice(itertools.product(*choices), MOST_VARIANTS):
-        parts = [word for text in chosen for word in re.findall(r"[^\W_]+", text)]
-        heavy = frozenset(stem(word) for word in parts if word not in LIGHT)
-        if heavy:
-            found[heavy] = max(found.get(heavy, 0), len(parts) + SLACK)
+        joined = " ".join(chosen)
+        for parts in (WORD.findall(joined), re.findall(r"[^\W_]+", joined)):  # with and without hyphens
+            heavy = frozenset(stem(word) for word in parts if word not in LIGHT)
+            if heavy:
+                found[heavy] = max(found.get(heavy, 0), len(parts) + SLACK)
     return list(found.items())
 
 

@@ -38,8 +38,8 @@ NO_ANSWER = (  # weight, reason, phrases that are no answer
         r"(blur|dark|black|blank|empty|low[- ]quality|grainy|pixelated|clear\b)",
     ),
     (
-        1.5,
-        "gives no answer",
+        0.75,
+        "gives no answer to a part",
         r"(not possible|impossible|difficult|hard) to (tell|determine|say|see|know|identify|discern)"
         r"|cannot be (determined|seen)|can'?t (tell|determine)|unable to determine|unclear"
         r"|not (entirely |completely )?clear (what|if|whether|from)"
@@ -56,7 +56,7 @@ POSTURE_OF = {
 IN_TURN = re.compile(r"\b(then|before|after|start|end|first|last|transition|about to|trying to|going to|from)\b")
 EMPTY_HANDS = re.compile(
     r"(not|n't|without) (currently |actively |actually )?(holding|carrying) (on to |onto )?"
-    r"(anything|any|something|an?)\b"
+    r"(anything|something|any objects?|any items?|an object|an item)\b(?! else| other)"
     r"|(holding|holds) nothing|nothing in (his|her|their|the|either|both) hands?|empty[- ]handed|hands? (is|are) empty"
 )
 SEVERAL = re.compile(
@@ -64,6 +64,9 @@ SEVERAL = re.compile(
     r"(people|persons|men|women|individuals|boys|girls|children)\b"
     r"|\b(another|other) (person|man|woman|individual|boy|girl|people)\b|\b(group|pair) of (people|men|women)\b"
 )
+SUPPOSED = re.compile(r"\b(trying|possibly|likely|might|may|could|perhaps|if|such as|as if)\b")
+ALSO_OTHERS = re.compile(r"\bwhile (the|a|another|one)\b|\bwoman\b.*\bman\b|\bman\b.*\bwoman\b")
+LONG_FORMS = ("board", "brush", "watch", "ball", "book")  # a skateboard may be called a board
 
 
 def named_objects(
@@ -148,7 +151,7 @@ class _Said:
     under: tuple[str, ...]
     empty: bool
     several: bool
-    in_turn: bool
+    in_turn: bool  # it speaks of several moments or people, so that two postures are no contradiction
     problem: tuple[float, str] | None
 
 
@@ -163,8 +166,8 @@ def _said(sentence: str) -> _Said:
         held=tuple(one.object for one in named if one.role == "held" and not one.denied),
         under=tuple(one.object for one in named if one.role == "under" and not one.denied),
         empty=bool(EMPTY_HANDS.search(text)),
-        several=bool(SEVERAL.search(text)),
-        in_turn=bool(IN_TURN.search(text)),
+        several=any(SEVERAL.search(part) and not SUPPOSED.search(part) for part in text.split(".")),
+        in_turn=bool(IN_TURN.search(text) or SEVERAL.search(text) or ALSO_OTHERS.search(text)),
         problem=_problem(text),
     )
 
@@ -199,6 +202,8 @@ def _reasons(said: list[_Said]) -> dict[int, list[tuple[float, str]]]:
             found[place].append(one.problem)
         if len(one.postures) > 1 and not one.in_turn:
             found[place].append((1.5, f"says both {' and '.join(sorted(one.postures))}"))
+        if one.empty and one.held:
+            found[place].append((1.2, f"says both holding '{one.held[0]}' and holding nothing"))
     for source in (_sides, _lone):
         for place, weight, why in source(said):
             found[place].append((weight, why))
@@ -208,7 +213,10 @@ def _reasons(said: list[_Said]) -> dict[int, list[tuple[float, str]]]:
 def _sides(said: list[_Said]) -> Iterator[tuple[int, float, str]]:
     """Sentences on the smaller side of a contradiction between the clip's sentences."""
     posture = [next(iter(one.postures)) if len(one.postures) == 1 else "" for one in said]
-    holding = ["holding nothing" if one.empty else "holding something" if one.held else "" for one in said]
+    holding = [
+        "" if one.empty and one.held else "holding nothing" if one.empty else "holding something" if one.held else ""
+        for one in said
+    ]
     people = ["several people" if one.several else "one person" for one in said]
     for sides in (posture, holding, people):
         counts = Counter(side for side in sides if side)
@@ -252,5 +260,12 @@ def _agreed(said: list[_Said], votes: list[tuple[str, ...]], place: int, role: s
 
 
 def _kin(one: str, other: str) -> bool:
-    """Whether two names may be of one thing: "phone" and "cell phone" share a word."""
-    return not set(one.split()).isdisjoint(other.split())
+    """Whether two names may be of one thing: "phone" and "cell phone", "remote control" and "controller"."""
+    return any(_same_word(mine, its) for mine in one.split() for its in other.split())
+
+
+def _same_word(one: str, other: str) -> bool:
+    short, long = sorted((one, other), key=len)
+    return (
+        short == long or (len(short) > 4 and long.startswith(short)) or (short in LONG_FORMS and long.endswith(short))
+    )

@@ -40,7 +40,8 @@ FUNCTION = words(
     "leans turn turns allow allows help helps require requires let lets involve involves keep keeps connected visible "
     "together nearby present upright overhead etc eg ie forward forwards backward backwards sideways sideway upward "
     "upwards downward downwards apart lift lifts open opens close closes sink sinks once twice far known came refer "
-    "refers resembles"
+    "refers resembles bent stuck vary contain contains fix caught indoors better worse cover indoor all repeat "
+    "repeats pass passes"
 )
 # -ing words that are nouns or belong to them
 ING_NOUNS = words(
@@ -60,17 +61,23 @@ ADJECTIVES = words(
     "sleeveless long-sleeved short-sleeved hand-held handheld potted stuffed folded rolled wireless portable personal "
     "professional public private indoor outdoor high low deep fast slow medium straight clear visible unknown "
     "unidentified clockwise counter-clockwise loose tight bare heavy hot cold warm wet dry male female older younger "
-    "slight steady"
+    "slight steady exact unpleasant creative great lit flowery makeshift aerial attached nearby handmade better "
+    "higher larger smaller funny contemplative positive unusual confident defensive artistic tense unique musical "
+    "emotional physical broken real upside natural unconventional motion-sensitive motion-controlled electrical live "
+    "vertical horizontal additional extra multimedia interactive exciting awkward silly playful thoughtful friendly "
+    "focused proper entertaining recreational informal generic special favorite remote-controlled"
 )
 # pairs that belong together though the first word is on a list above
 KEPT_PAIRS = frozenset(
     pair.replace("_", " ")
     for pair in words(
-        "arm_chair back_pack board_game bow_tie dance_mat eye_mask face_mask face_towel foot_stool glass_bottle "
-        "hand_fan hand_mirror hand_towel hand_weight head_band head_phone kitchen_appliance kitchen_utensil knee_pad "
-        "light_bulb light_saber light_switch music_stand neck_tie office_chair paper_bag paper_cup paper_towel "
-        "plastic_bag plastic_bottle potted_plant remote_control stage_light stuffed_animal stuffed_toy teddy_bear "
-        "video_game wall_clock wine_glass yoga_mat "
+        "ankle_brace arm_chair baby_stroller back_pack back_rest blow_dryer board_game bow_tie dance_mat ear_bud "
+        "ear_phone entertainment_system eye_mask face_mask face_towel flip_flop foot_rest foot_stool glass_bottle "
+        "hair_brush hair_dryer hair_tie hand_fan hand_mirror hand_sanitizer hand_towel hand_weight head_band "
+        "head_phone head_set high_heel kitchen_appliance kitchen_utensil knee_brace knee_pad leg_brace light_bulb "
+        "light_saber light_switch model_airplane music_stand neck_brace neck_tie office_chair paper_bag paper_cup "
+        "paper_towel plastic_bag plastic_bottle potted_plant remote_control stage_light stuffed_animal stuffed_toy "
+        "teddy_bear video_game wall_clock wine_glass wrist_band wrist_watch yoga_mat"
     )
 )
 
@@ -78,14 +85,15 @@ BODY = words(
     "hand arm leg foot head face eye ear nose mouth lip tooth tongue hair neck shoulder chest back waist hip thigh "
     "knee shin calf ankle toe heel finger thumb palm fist wrist elbow forearm body trunk torso belly stomach side "
     "skin beard mustache chin cheek forehead eyebrow limb lap muscle joint upper-body spine bottom nail fingernail "
-    "finger-tip fingertip ponytail feature"
+    "finger-tip fingertip ponytail feature backside butt crotch heart sinus sinuse sole fingerprint"
 )
 PERSONS = words(
     "person man woman boy girl child kid baby people adult teenager individual someone lady gentleman guy player "
     "dancer audience crowd friend family member group couple performer actor actress singer musician student teacher "
     "worker photographer viewer observer instructor opponent partner participant user speaker host presenter "
     "character self model athlete skateboarder gamer doctor nurse chef customer pair-of-people team human figure "
-    "subject toddler colleague spectator listener artist other someone-else everyone party recipient"
+    "subject toddler colleague spectator listener artist other someone-else everyone party recipient announcer "
+    "soldier orchestra choir coworker ballerina contortionist maniac creature company passerby"
 )
 PLACES = words(
     "room floor ground wall ceiling corner kitchen bedroom bathroom office gym stage studio street park place area "
@@ -94,7 +102,8 @@ PLACES = words(
     "city side left right top bottom front middle center centre edge end start beginning line way direction distance "
     "height level quarter half part step path circle loop arc curve stroke carpet hardwood tile surface internet web "
     "website online doorway entrance lobby gymnasium theater laboratory lab hospital workplace venue platform "
-    "interior garage dance-floor"
+    "interior garage dance-floor sidewalk airport hotel workspace terminal base staircase sofa-side court-side "
+    "platform-edge outlet-mall rooftop stair"
 )
 ABSTRACT = words(
     "object item thing something stuff kind type sort form shape color colour size number amount lot bit piece pair "
@@ -128,7 +137,10 @@ ABSTRACT = words(
     "atmosphere recipe debate opinion humor company schedule hurry headache setup clap heartbreak tear limp procedure "
     "stop rate sip swig story wish military jazz boxing living tug-of-war review physique applause gameplay-session "
     "product menu command input layout drink-break sunlight light-source furniture-set arrangement discus cheer "
-    "parody mistake memory promise rhythm-game accident barrier-free guitar-solo belonging"
+    "parody mistake memory promise rhythm-game accident barrier-free guitar-solo belonging post topic target knot "
+    "track stack cross pattern attitude smell karaoke vlog kickflip spill choke chokehold nature interface star "
+    "course aid pile focuse period writing barrier maniac laugh heart-rate flash beam deal everything-else demeanor "
+    "decision"
 )
 SUFFIXES = ("tion", "sion", "ness", "ity", "ism", "ship", "ance", "ence", "ment", "hood", "dom", "graphy")
 SUFFIX_OBJECTS = words(
@@ -141,6 +153,8 @@ NO_PLURAL = words(
     "tweezers binoculars overalls pajamas canvas cactus lens gas bus chess tennis dress glass mattress harness "
     "sweatpants clothes headdress compass brass grass class"
 )
+BEINGS = BODY | PERSONS
+ENDS = FUNCTION | DETERMINERS
 NEVER = BODY | PERSONS | PLACES | ABSTRACT
 
 # words that deny what follows in the same clause
@@ -149,4 +163,4 @@ DENIALS = words(
     "doesn’t don’t"
 )
 # nouns that say nothing of the object behind them: "hand sanitizer" is rare, "the person's hand towel" is not
-NEVER_BEFORE = (NEVER - words("game video dance music exercise yoga")) | words("one way hand")
+NEVER_BEFORE = (NEVER - words("game video dance music exercise yoga entertainment hair blow")) | words("one way hand")

@@ -21,7 +21,7 @@ IRREGULAR_PLURALS = {"feet": "foot", "teeth": "tooth", "men": "man", "women": "w
                      "children": "child", "knives": "knife", "shelves": "shelf", "leaves": "leaf",
                      "scarves": "scarf", "loaves": "loaf", "shoes": "shoe", "canoes": "canoe", "movies": "movie",
                      "cookies": "cookie", "selfies": "selfie", "hoodies": "hoodie", "axes": "axe",
-                     "lenses": "lens"}  # fmt: skip
+                     "lenses": "lens", "tvs": "tv"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def objects_in(text: str) -> tuple[Named, ...]:
     found: list[Named] = []
     place = 0
     while place < len(tokens):
-        if not _opens(tokens, place, found):
+        if not _opens(tokens[place]):
             place += 1
             continue
         name, end = _phrase(tokens, place + 1)
@@ -65,14 +65,13 @@ def singular(word: str) -> str:
         return word
     if word.endswith("ies"):
         return word[:-3] + "y"
-    if re.search("(ch|sh|ss|x|zz)es$", word) or word.endswith("toes"):
+    if re.search("(ch|sh|ss|x|zz)es$", word) or word.endswith(("atoes", "heroes")):
         return word[:-2]
     return word[:-1]
 
 
-def _opens(tokens: list[str], place: int, found: list[Named]) -> bool:
+def _opens(word: str) -> bool:
     """Whether a noun phrase may start behind this word."""
-    word = tokens[place]
     return word in lists.DETERMINERS or word in lists.BEFORE_BARE or word.isdigit() or word.endswith(("'s", "’s"))
 
 
@@ -82,13 +81,21 @@ def _phrase(tokens: list[str], start: int) -> tuple[str, int]:
     place = start
     while place < len(tokens) and len(words) < LONGEST:
         word = tokens[place]
-        if word in lists.DETERMINERS and not words:
-            return "", place  # "both the hands": the next opening word decides
-        if not word[0].isalpha() or word in lists.FUNCTION or _ends(word, bool(_nouns(words))):
+        if (word in lists.DETERMINERS and not words) or word.endswith(("'s", "’s")):
+            return "", place  # "both the hands", "the room's door": the next opening word decides
+        if not word[0].isalpha() or word in lists.ENDS or _ends(word, bool(_nouns(words))):
+            break
+        if words and _complete(words[-1], word):
             break
         words.append(word)
         place += 1
     return _object(words), place
+
+
+def _complete(noun: str, word: str) -> bool:
+    """Whether a part of the body or a person ends the phrase, so that the next word is a verb: "the feet pass"."""
+    noun = singular(noun)
+    return noun in lists.BEINGS and f"{noun} {singular(word)}" not in lists.KEPT_PAIRS
 
 
 def _ends(word: str, after_noun: bool) -> bool:

@@ -33,6 +33,7 @@ IRREGULAR = {
         "lie": "lying lay lain",
         "make": "made",
         "man": "men",
+        "other": "another others",
         "person": "people persons",
         "run": "ran",
         "shake": "shook shaken",
