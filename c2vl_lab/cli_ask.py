@@ -112,7 +112,7 @@ def _tell(outcome: Outcome, folder: Path, shard: tuple[int, int], say: Callable[
     write_json(path, [{"clip": clip, "place": at, "reason": reason} for clip, at, reason in outcome.missing])
     say(f"  {len(outcome.missing):,} of {outcome.wanted:,} sentences are missing; the list: {path}")
     for clip, at, reason in outcome.missing[:SHOWN]:
-        say(f"    {clip}, place {at}: {reason}")
+        say(f"    {clip}, sentence {at + 1}: {reason}")
 
 
 def _shard(text: str) -> tuple[int, int]:

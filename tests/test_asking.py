@@ -154,8 +154,9 @@ def test_edits_are_a_layer_and_can_be_taken_back(tmp_path):
     assert prompts["a"] == ["In a at 0, attempt 0.", "They drink water.", "They drink water."]
     assert prompts["b"] == ["In b at 1, attempt 0."] * 2 + ["In b at 2, attempt 0."]
     table = answer_table(answers, series).set_index(["clip", "place"])
-    assert table.loc[("a", 1), "status"] == "replaced" and table.loc[("a", 1), "note"] == "kim: seen in the video"
-    assert table.loc[("a", 1), "answer"] == "In a at 1, attempt 0." and table.loc[("a", 2), "status"] == "excluded"
+    # a table counts places from 1, calls from 0
+    assert table.loc[("a", 2), "status"] == "replaced" and table.loc[("a", 2), "note"] == "kim: seen in the video"
+    assert table.loc[("a", 2), "answer"] == "In a at 1, attempt 0." and table.loc[("a", 3), "status"] == "excluded"
     answers.restore(series, "a", None)
     assert answers.to_prompts(["a"], series)["a"] == [f"In a at {place}, attempt 0." for place in range(3)]
     assert {path: path.read_bytes() for path in tmp_path.rglob("answers-*.jsonl")} == files, "answers never change"

@@ -185,7 +185,7 @@ class AnswerStore:
                 prompts[clip] = _filled(sentences)
         if short:
             clips = len({clip for clip, _, _ in short})
-            shown = "; ".join(f"{clip}, place {place}: {reason}" for clip, place, reason in short[:3])
+            shown = "; ".join(f"{clip}, sentence {place + 1}: {reason}" for clip, place, reason in short[:3])
             raise MissingError(
                 f"{self.folder}, {series.describe()}: {len(short)} sentences of {clips} clips are missing "
                 f"({shown}{'; ...' if len(short) > 3 else ''}). Ask again, replace them, or leave the clips out."
@@ -199,7 +199,7 @@ class AnswerStore:
             ConfigError: no such clip or place in the series, or a text that no model's answer could be either.
         """
         if fault := fault_of(text):
-            raise ConfigError(f"The sentence for '{clip}', place {place}, cannot be used: {fault}.")
+            raise ConfigError(f"Sentence {place + 1} of '{clip}' cannot be used: {fault}.")
         self._edit("replace", series, clip, place, text=text, author=author, note=note)
 
     def exclude(self, series: Series, clip: str, place: int | None, author: str = "", note: str = "") -> None:

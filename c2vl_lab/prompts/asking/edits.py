@@ -66,6 +66,10 @@ class Edits:
             else:
                 self.bad += 1
 
+    def made(self, series: str) -> list[dict[str, Any]]:
+        """All edits of a series; those of a clip in the order in which they were made, clips by their first edit."""
+        return [edit for (of, _), edits in self._made.items() if of == series for edit in edits]
+
     def state(self, series: str, clip: str, place: int) -> State:
         """What they say of one sentence."""
         made = self._made.get((series, clip))

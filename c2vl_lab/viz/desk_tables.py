@@ -1,0 +1,163 @@
+"""What was found in the texts, as tables for a page: each says above it what it counts and how much is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from c2vl_lab.viz.tables import text_left
+
+ROWS = 12  # of a long table
+SUSPECT, LEAK, CUT = "suspect", "names a class", "cut"
+
+
+def top(table: pd.DataFrame, caption: str, rows: int = ROWS) -> Styler:
+    """The first rows of a table, with a heading that says how many there are."""
+    left_out = f" The first {rows} of {len(table):,} rows." if len(table) > rows else ""
+    shown = text_left(table.head(rows)).set_caption(caption + left_out)
+    look = {"selector": "caption", "props": [("caption-side", "top"), ("text-align", "left"), ("padding", "0 0 6px")]}
+    return shown.set_table_styles([look], overwrite=False)  # type: ignore[list-item]
+
+
+def facts(table: pd.DataFrame) -> Styler:
+    """A table of facts, one a row, with text at the left edge."""
+    return text_left(table.rename_axis("what"))
+
+
+def places(table: pd.DataFrame) -> Styler:
+    """The table of :func:`~c2vl_lab.prompts.quality.prompt_quality`, its shares in per cent."""
+    shown = table.assign(**{"share of commonest": 100 * table["share of commonest"]})
+    return top(
+        shown.rename(columns={"share of commonest": "share of commonest, %"}), "Places count from 1.", len(table)
+    )
+
+
+def objects(table: pd.DataFrame) -> Styler:
+    """The table of :func:`~c2vl_lab.prompts.naming.named_objects`, its shares in per cent."""
+    shares = [name for name in ("share of clips", "share in class") if name in table]
+    shown = table.assign(**{name: 100 * table[name] for name in shares})
+    shown = shown.rename(columns={name: f"{name}, %" for name in shares})
+    return top(shown, f"{len(table):,} kinds of things are named in the training part.")
+
+
+def repeated(table: pd.DataFrame) -> Styler:
+    """The table of :func:`~c2vl_lab.prompts.quality.duplicates`."""
+    said = (
+        f"{table.attrs['repeated']:.1%} of all sentences occur elsewhere word for word; {table.attrs['same_list']:.1%} "
+        f"of the clips have the whole list of another clip."
+    )
+    return top(table, said)
+
+
+def token_lengths(table: pd.DataFrame) -> Styler:
+    """The table of :func:`~c2vl_lab.prompts.quality.lengths`, with all cut sentences counted."""
+    cut, window = table.attrs["cut"], table.attrs["window"]
+    said = f"{len(cut):,} sentences of {len({clip for clip, _ in cut}):,} clips are longer than {window} tokens."
+    return top(table, f"{said} CLIP does not read what is beyond." if cut else said, rows=len(table))
+
+
+def leaks(table: pd.DataFrame) -> Styler:
+    """The table of :func:`~c2vl_lab.prompts.leakage.label_leaks`."""
+    said = (
+        f"{table.attrs['share']:.1%} of the sentences of the training part name a class, "
+        f"{table.attrs['own_share']:.1%} the clip's own."
+    )
+    return top(table, said)
+
+
+def suspects(table: pd.DataFrame) -> Styler:
+    """The table of :func:`~c2vl_lab.prompts.naming.suspects`."""
+    said = f"{len(table):,} sentences of {table['clip'].nunique():,} clips are to be looked at."
+    return top(table, said)
+
+
+def telling(table: pd.DataFrame) -> Styler:
+    """The table of :func:`~c2vl_lab.evaluate.text_probe.what_texts_tell`, in per cent."""
+    shown = table.assign(**{name: 100 * table[name] for name in ("accuracy", "spread", "chance")})
+    shown = shown.rename(columns={name: f"{name}, %" for name in ("accuracy", "spread", "chance")})
+    return top(shown, "Told by the texts of the training part alone (cross-validated; spread over the folds).")
+
+
+def class_accuracies(by_class: pd.DataFrame, each: int = 5) -> Styler:
+    """The best and the worst classes of ``what_texts_tell(...).attrs["by_class"]``."""
+    few = len(by_class) <= 2 * each
+    shown = by_class if few else pd.concat([by_class.head(each), by_class.tail(each)])
+    shown = shown.assign(accuracy=100 * shown["accuracy"]).rename(columns={"accuracy": "accuracy, %"})
+    said = "All classes, best first." if few else f"The {each} best and the {each} worst of {len(by_class)} classes."
+    return top(shown, f"{said} Inside the training part.", rows=len(shown))
+
+
+def class_examples(
+    by_class: pd.DataFrame,
+    prompts: Mapping[str, Sequence[str]],
+    names: Sequence[str],
+    labels: Sequence[int] | np.ndarray,
+    classes: Sequence[str],
+    each: int = 2,
+) -> Styler:
+    """All sentences of one clip of each of the best and the worst classes, side by side: the first clip of the class.
+
+    Args:
+        by_class: see :func:`class_accuracies`.
+        prompts: clip name to its sentences.
+        names: clips of the training part.
+        labels: their classes.
+        classes: the names of the classes.
+        each: how many of the best, and of the worst.
+    """
+    first = {classes[int(label)]: name for name, label in reversed(list(zip(names, labels, strict=True)))}
+    known = by_class[by_class["class"].isin(first)]
+    chosen = known if len(known) <= 2 * each else pd.concat([known.head(each), known.tail(each)])
+    columns = {
+        f"{row['class']}, {100 * row['accuracy']:.0f} % ({first[row['class']]})": prompts[first[row["class"]]]
+        for row in chosen.to_dict("records")
+    }
+    table = pd.DataFrame(columns)
+    table.insert(0, "place", range(1, len(table) + 1))
+    return top(
+        table, "The sentences of one clip of the classes that are told best (left) and worst (right).", len(table)
+    )
+
+
+def flagged(
+    prompts: Mapping[str, Sequence[str]], doubtful: pd.DataFrame, leaking: pd.DataFrame, tokens: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """Everything to look at, for stepping through in the editor: heading to ``clip``, ``place``, ``sentence``, ``why``.
+
+    Args:
+        prompts: clip name to its sentences.
+        doubtful: of :func:`~c2vl_lab.prompts.naming.suspects`.
+        leaking: of :func:`~c2vl_lab.prompts.leakage.label_leaks`.
+        tokens: of :func:`~c2vl_lab.prompts.quality.lengths`.
+    """
+    columns = ["clip", "place", "sentence", "why"]
+    whose = ["the clip's own" if own else "another" for own in leaking["own class"]]
+    named = leaking.assign(why=[f"{name}, {of}" for name, of in zip(leaking["class named"], whose, strict=True)])
+    window = tokens.attrs["window"]
+    cut = [(clip, place, prompts[clip][place - 1], f"beyond {window} tokens") for clip, place in tokens.attrs["cut"]]
+    return {SUSPECT: doubtful[columns], LEAK: named[columns], CUT: pd.DataFrame(cut, columns=columns)}
+
+
+def most_flagged(flagged_tables: Mapping[str, pd.DataFrame], otherwise: str) -> str:
+    """The clip with most flagged sentences, the first of several; ``otherwise`` where nothing is flagged."""
+    clips = pd.concat([table["clip"] for table in flagged_tables.values()])
+    return str(clips.value_counts(sort=True).index[0]) if len(clips) else otherwise
+
+
+def waiting(table: pd.DataFrame) -> Styler:
+    """The table of :meth:`~c2vl_lab.prompts.asking.desk.Desk.ask_again`."""
+    clips = table["clip"].nunique()
+    if not len(table):
+        return top(table, "No clip waits to be asked about again.")
+    if "now" not in table:
+        return top(table, f"{len(table):,} sentences of {clips:,} clips wait to be asked for again.")
+    return top(table, f"{table['now'].notna().sum():,} of {len(table):,} sentences were answered anew.", len(table))
+
+
+def corrections(table: pd.DataFrame) -> Styler:
+    """The table of :meth:`~c2vl_lab.prompts.asking.desk.Desk.edits`, the latest first."""
+    said = f"{len(table):,} corrections, the latest first." if len(table) else "No corrections so far."
+    return top(table.iloc[::-1], said, rows=50)
