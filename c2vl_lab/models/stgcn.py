@@ -1,41 +1,69 @@
-"""ST-GCN (Yan et al., arXiv 1801.07455) as the contrastive skeleton field uses it: width 16 (1/4) or 64 (full)."""
+"""ST-GCN (Yan et al., arXiv 1801.07455) as the contrastive skeleton field uses it: width 16 (1/4) or 64 (full).
+
+One module and one state dict, two forms of the same mathematics: on a processor :mod:`~c2vl_lab.models.stgcn_cpu`,
+elsewhere :func:`wide_form`, which leaves a compiler the least to do.
+"""
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv2d, dropout
 
 from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.models.base import Encoder
 from c2vl_lab.models.graph import spatial_partitions
+from c2vl_lab.models.neighbours import Edges
+from c2vl_lab.models.stgcn_cpu import narrow_form
+
+STRIDES = (1, 1, 1, 1, 2, 1, 1, 2, 1, 1)
 
 
 class GraphBlock(nn.Module):
-    """Graph convolution over joints, then a temporal convolution of kernel 9, with a residual path."""
+    """Parameters of a block: graph convolution, temporal convolution of kernel 9, residual path.
+
+    Args:
+        inputs, outputs: channels.
+        parts: partitions of the graph.
+        stride: over time.
+        dropout: after the temporal convolution.
+        residual: whether there is a residual path.
+    """
 
     def __init__(self, inputs: int, outputs: int, parts: int, stride: int, dropout: float, residual: bool) -> None:
         super().__init__()
         self.mix = nn.Conv2d(inputs, outputs * parts, 1)
-        self.parts = parts
-        self.time = nn.Sequential(
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(),
-            nn.Conv2d(outputs, outputs, (9, 1), (stride, 1), (4, 0)),
-            nn.BatchNorm2d(outputs),
-            nn.Dropout(dropout),
-        )
-        self.skip: nn.Module | None = None
-        if residual and inputs == outputs and stride == 1:
-            self.skip = nn.Identity()
-        elif residual:
-            self.skip = nn.Sequential(nn.Conv2d(inputs, outputs, 1, (stride, 1)), nn.BatchNorm2d(outputs))
+        self.mix_norm = nn.BatchNorm2d(outputs)
+        self.time = nn.Conv2d(outputs, outputs, (9, 1), (stride, 1), (4, 0))
+        self.time_norm = nn.BatchNorm2d(outputs)
+        self.stride = stride
+        self.dropout = dropout
+        self.residual = residual
+        self.skip: nn.Conv2d | None = None
+        self.skip_norm: nn.BatchNorm2d | None = None
+        if residual and (inputs != outputs or stride != 1):
+            self.skip = nn.Conv2d(inputs, outputs, 1, (stride, 1))
+            self.skip_norm = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
-        """x: (B, C, T, V), adjacency: (K, V, V) -> (B, C', T', V)."""
-        batch, _, frames, joints = x.shape
-        mixed = self.mix(x).view(batch, self.parts, -1, frames, joints)
-        out = self.time(torch.einsum("bkctv,kvw->bctw", mixed, adjacency))
-        return torch.relu(out if self.skip is None else out + self.skip(x))
+        """(B, C, T, V), adjacency (K, V, V) -> (B, C', T', V): the form for a GPU, all of it with the channels last."""
+        batch, inputs, frames, joints = x.shape
+        parts = len(adjacency)
+        # neighbours are added up before the channels are mixed: the graph product is then on C and not on K C' channels
+        collect = adjacency.permute(2, 0, 1).reshape(joints * parts, joints)  # rows (w, k)
+        sums = torch.matmul(collect, x.permute(0, 2, 3, 1)).view(batch, frames, joints, parts * inputs)
+        kernel = self.mix.weight.view(parts, -1, inputs).permute(1, 0, 2).reshape(-1, parts * inputs, 1, 1)
+        mixed = conv2d(sums.permute(0, 3, 1, 2), kernel)
+        offset = adjacency.sum(dim=1).t() @ cast(Tensor, self.mix.bias).view(parts, -1)  # (V, C')
+        out = torch.relu(self.mix_norm(mixed + offset.t()[:, None]))
+        out = dropout(self.time_norm(self.time(out)), self.dropout, self.training)
+        if self.skip is not None and self.skip_norm is not None:
+            out = out + self.skip_norm(self.skip(x))
+        elif self.residual:
+            out = out + x
+        return torch.relu(out)
 
 
 class STGCN(Encoder):
@@ -54,14 +82,15 @@ class STGCN(Encoder):
     def __init__(self, layout: JointLayout, width: int = 16, dim: int = 256, dropout: float = 0.5) -> None:
         super().__init__()
         self.dim = dim
+        self.dropout = dropout
         self.adjacency: Tensor
         self.register_buffer("adjacency", torch.from_numpy(spatial_partitions(layout)), persistent=False)
+        self.edges = Edges.of(self.adjacency)
         self.normal = nn.BatchNorm1d(3 * len(layout))
         outputs = [width] * 4 + [2 * width] * 3 + [4 * width] * 2 + [dim]
-        strides = [1, 1, 1, 1, 2, 1, 1, 2, 1, 1]
         parts = len(self.adjacency)
         blocks, previous = [], 3
-        for index, (channels, stride) in enumerate(zip(outputs, strides, strict=True)):
+        for index, (channels, stride) in enumerate(zip(outputs, STRIDES, strict=True)):
             first = index == 0
             blocks.append(GraphBlock(previous, channels, parts, stride, 0.0 if first else dropout, not first))
             previous = channels
@@ -70,9 +99,15 @@ class STGCN(Encoder):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (N, 3, T, V, M) -> (N, dim)."""
-        count, channels, frames, joints, bodies = x.shape
-        flat = x.permute(0, 4, 3, 1, 2).reshape(count * bodies, joints * channels, frames)
-        flat = self.normal(flat).view(count * bodies, joints, channels, frames).permute(0, 2, 3, 1)
-        for block, importance in zip(self.blocks, self.importance, strict=True):
-            flat = block(flat, self.adjacency * importance)
-        return flat.mean(dim=(2, 3)).view(count, bodies, -1).mean(dim=1)
+        return narrow_form(self, x) if x.device.type == "cpu" else wide_form(self, x)
+
+
+def wide_form(model: STGCN, x: Tensor) -> Tensor:
+    """The form for a GPU: few large operations on (B, C, T, V) with the channels last, nothing that depends on data."""
+    count, channels, frames, joints, bodies = x.shape
+    flat = x.permute(0, 4, 3, 1, 2).reshape(count * bodies, joints * channels, frames)
+    flat = model.normal(flat).view(count * bodies, joints, channels, frames).permute(0, 2, 3, 1)
+    flat = flat.contiguous(memory_format=torch.channels_last)
+    for block, importance in zip(model.blocks, model.importance, strict=True):
+        flat = block(flat, model.adjacency * importance)
+    return flat.mean(dim=(2, 3)).view(count, bodies, -1).mean(dim=1)

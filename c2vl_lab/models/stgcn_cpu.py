@@ -1,0 +1,93 @@
+"""ST-GCN on a processor: the same mathematics with far fewer multiplications and passes over memory.
+
+Everything is laid out as (V, T, B, C): a joint's frames are one block of memory, so neighbours are added up by joint
+(:mod:`~c2vl_lab.models.neighbours`), convolutions see images with the channels last, and the temporal convolutions of
+many channels go by Fourier transform (:mod:`~c2vl_lab.models.fourier`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d
+
+from c2vl_lab.models.bodies import fold, unfolded
+from c2vl_lab.models.dropping import finish_block
+from c2vl_lab.models.fourier import fourier_convolution
+from c2vl_lab.models.neighbours import Edges, graph_convolution
+from c2vl_lab.models.norms import normalise, scale_and_shift
+
+if TYPE_CHECKING:
+    from c2vl_lab.models.stgcn import STGCN, GraphBlock
+
+# From this many channels on the Fourier transform pays: direct convolutions gain most from AVX-512.
+FOURIER_FROM = 128 if "AVX512" in torch.backends.cpu.get_cpu_capability() else 32
+
+
+def narrow_form(model: STGCN, x: Tensor) -> Tensor:
+    """(N, 3, T, V, M) -> (N, dim)."""
+    each, place, copies = unfolded(x) if model.training and model.dropout else fold(x)
+    count, channels, frames, joints = each.shape
+    flat = each.permute(2, 0, 3, 1).reshape(1, frames, count, joints * channels)
+    if model.training:
+        flat = normalise(flat, model.normal, copies)
+    else:
+        scale, shift = scale_and_shift(model.normal)
+        flat = flat * scale + shift
+    flat = flat.view(frames, count, joints, channels).permute(2, 0, 1, 3).contiguous()
+    block = _training_block if model.training else _evaluation_block
+    for parameters, importance in zip(model.blocks, model.importance, strict=True):
+        flat = block(flat, cast("GraphBlock", parameters), model.adjacency * importance, model.edges, copies)
+    return flat.mean(dim=(0, 1))[place].mean(dim=1)
+
+
+def _training_block(x: Tensor, block: GraphBlock, adjacency: Tensor, edges: Edges, copies: int) -> Tensor:
+    """(V, T, B, C) -> (V, T', B, C'), batch norm by this batch."""
+    weight, offset = _mix(block, adjacency)
+    out = normalise(graph_convolution(x, weight, offset, adjacency, edges), block.mix_norm, copies, relu=True)
+    out = normalise(_convolution(out, block.time.weight, _bias(block.time), block.stride), block.time_norm, copies)
+    skip = x if block.residual else None
+    if block.skip is not None and block.skip_norm is not None:
+        skip = normalise(_convolution(x, block.skip.weight, _bias(block.skip), block.stride), block.skip_norm, copies)
+    return finish_block(out, skip, block.dropout)
+
+
+def _evaluation_block(x: Tensor, block: GraphBlock, adjacency: Tensor, edges: Edges, copies: int) -> Tensor:
+    """(V, T, B, C) -> (V, T', B, C'), batch norm by the running statistics: part of the weights."""
+    weight, offset = _mix(block, adjacency)
+    scale, shift = scale_and_shift(block.mix_norm)
+    out = graph_convolution(x, weight * scale[:, None], offset * scale + shift, adjacency, edges)
+    out = torch.relu(out) if torch.is_grad_enabled() else out.relu_()
+    out = _normed_convolution(out, block.time, block.time_norm, block.stride)
+    skip = x if block.residual else None
+    if block.skip is not None and block.skip_norm is not None:
+        skip = _normed_convolution(x, block.skip, block.skip_norm, block.stride)
+    return finish_block(out, skip, 0.0)
+
+
+def _mix(block: GraphBlock, adjacency: Tensor) -> tuple[Tensor, Tensor]:
+    """(K, C', C) channel mix, and what its bias adds at each joint: (V, C')."""
+    parts = len(adjacency)
+    weight = block.mix.weight.view(parts, -1, block.mix.in_channels)
+    return weight, adjacency.sum(dim=1).t() @ _bias(block.mix).view(parts, -1)
+
+
+def _normed_convolution(x: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d, stride: int) -> Tensor:
+    """Convolution and batch norm by the running statistics in one."""
+    scale, shift = scale_and_shift(norm)
+    return _convolution(x, convolution.weight * scale[:, None, None, None], _bias(convolution) * scale + shift, stride)
+
+
+def _bias(layer: nn.Conv2d) -> Tensor:
+    return cast(Tensor, layer.bias)  # all convolutions of a block have one
+
+
+def _convolution(x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
+    """Over time, zero padding of half a kernel: (V, T, B, C) -> (V, T', B, C')."""
+    taps = weight.shape[2]
+    if taps > 1 and weight.shape[1] >= FOURIER_FROM:
+        return fourier_convolution(x, weight, bias, stride)
+    image = x.permute(0, 3, 1, 2)  # V images of T x B pixels, channels last
+    return conv2d(image, weight, bias, (stride, 1), (taps // 2, 0)).permute(0, 2, 3, 1)
