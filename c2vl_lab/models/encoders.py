@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.errors import choose
-from c2vl_lab.models.base import Encoder
-from c2vl_lab.models.stgcn import STGCN
-from c2vl_lab.models.temporal import TemporalEncoder
+from c2vl_lab.models.registry import ENCODERS, build_encoder, register_encoder
 
-ENCODERS: dict[str, Any] = {"temporal": TemporalEncoder, "stgcn": STGCN}
-
-
-def build_encoder(name: str, layout: JointLayout, width: int = 0) -> Encoder:
-    """A freshly initialised encoder; ``width`` 0 takes the encoder's own default.
-
-    Raises:
-        ConfigError: unknown encoder; the near miss is named.
-    """
-    cls = choose(name, ENCODERS, "encoder")
-    return cls(layout, width=width or cls.default_width)
+__all__ = ["ENCODERS", "STREAMS", "as_input", "build_encoder", "parameter_count", "register_encoder"]
 
 
 def _joint(x: Tensor, layout: JointLayout) -> Tensor:
