@@ -44,9 +44,7 @@ def label_leaks(
     Returns:
         One row a clip, place (from 1) and class: ``clip``, ``place``, ``sentence``, ``class named`` and ``own class``
         (whether it is the clip's own); own classes first. ``attrs["share"]`` is the share of all sentences that name
-        a class, ``attrs["own_share"]`` the share that names the clip's own. ``attrs["by_class"]`` has one row a class
-        that is named: ``class``, ``sentences``, ``own class`` (share of them in clips of that class) and ``chance``
-        (share of the class in all clips). Where the two are alike, the words say nothing of the label.
+        a class, ``attrs["own_share"]`` the share that names the clip's own.
 
     Raises:
         MissingError: a clip has no sentences.
@@ -67,13 +65,30 @@ def label_leaks(
     sentences = sum(map(len, lists))
     table.attrs["share"] = len({row[:2] for row in rows}) / sentences if sentences else 0.0
     table.attrs["own_share"] = sum(row[4] for row in rows) / sentences if sentences else 0.0
-    table.attrs["by_class"] = _by_class(table, np.bincount(own, minlength=len(classes)) / max(len(own), 1), classes)
     return table
 
 
-def _by_class(table: pd.DataFrame, chance: np.ndarray, classes: list[str]) -> pd.DataFrame:
-    """How often each class is named, and how much oftener than by chance in its own clips."""
-    groups = table.groupby("class named", sort=False)["own class"].agg(["size", "mean"])
+def leaks_by_class(
+    leaks: pd.DataFrame, labels: Sequence[int] | np.ndarray, names: list[str], classes: list[str]
+) -> pd.DataFrame:
+    """How often each class is named, and whether in its own clips more than elsewhere.
+
+    Args:
+        leaks: the table of :func:`label_leaks`.
+        labels: (N,) class index of each of the ``names``.
+        names: the clips that counted.
+        classes: class names.
+
+    Returns:
+        One row a class that is named, the most named first: ``class``, ``sentences``, ``own class`` (share of them in
+        clips of that class) and ``chance`` (share of the class in all clips). Where the last two are alike, the words
+        are in use for other things, as "standing up" is for standing, and say nothing of the label.
+
+    Raises:
+        DataError: labels do not fit names and classes.
+    """
+    chance = np.bincount(_checked(labels, names, classes), minlength=len(classes)) / max(len(names), 1)
+    groups = leaks.groupby("class named", sort=False)["own class"].agg(["size", "mean"])
     rows = [
         (name, int(size), float(mean), float(chance[classes.index(name)])) for name, size, mean in groups.itertuples()
     ]
@@ -116,15 +131,17 @@ class _Finder:
 
 def name_variants(name: str) -> list[tuple[frozenset[str], int]]:
     """The ways to say a class name: its stems without the light ones, and how many words they may spread over."""
-    core = re.sub(r"\(.*?\)", " ", name.lower().replace("_", " ")).strip() or name.lower().replace("_", " ")
-    choices = [word.split("/") for word in re.sub(r"\s*/\s*", "/", core).split()]
     found: dict[frozenset[str], int] = {}
-    for chosen in itertools.islice(itertools.product(*choices), MOST_VARIANTS):
-        joined = " ".join(chosen)
-        for parts in (WORD.findall(joined), re.findall(r"[^\W_]+", joined)):  # with and without hyphens
-            heavy = frozenset(stem(word) for word in parts if word not in LIGHT)
-            if heavy:
-                found[heavy] = max(found.get(heavy, 0), len(parts) + SLACK)
+    phrases = re.split(r"\)\s*/|\s/\s", name.lower().replace("_", " "))  # "use a fan (with hand)/feeling warm"
+    for phrase in phrases:
+        core = re.sub(r"\(.*?(\)|$)", " ", phrase).strip() or phrase
+        choices = [word.split("/") for word in core.split()]
+        for chosen in itertools.islice(itertools.product(*choices), MOST_VARIANTS):
+            joined = " ".join(chosen)
+            for parts in (WORD.findall(joined), re.findall(r"[^\W_]+", joined)):  # with and without hyphens
+                heavy = frozenset(stem(word) for word in parts if word not in LIGHT)
+                if heavy:
+                    found[heavy] = max(found.get(heavy, 0), len(parts) + SLACK)
     return list(found.items())
 
 

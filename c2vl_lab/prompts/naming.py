@@ -64,7 +64,8 @@ SEVERAL = re.compile(
     r"(people|persons|men|women|individuals|boys|girls|children)\b"
     r"|\b(another|other) (person|man|woman|individual|boy|girl|people)\b|\b(group|pair) of (people|men|women)\b"
 )
-SUPPOSED = re.compile(r"\b(trying|possibly|likely|might|may|could|perhaps|if|such as|as if)\b")
+# not asserted of the picture, or known from two skeletons, which our captioner numbers
+SUPPOSED = re.compile(r"\b(first person|trying|possibly|likely|might|may|could|perhaps|if|such as|as if)\b")
 ALSO_OTHERS = re.compile(r"\bwhile (the|a|another|one)\b|\bwoman\b.*\bman\b|\bman\b.*\bwoman\b")
 LONG_FORMS = ("board", "brush", "watch", "ball", "book")  # a skateboard may be called a board
 

@@ -41,7 +41,8 @@ FUNCTION = words(
     "together nearby present upright overhead etc eg ie forward forwards backward backwards sideways sideway upward "
     "upwards downward downwards apart lift lifts open opens close closes sink sinks once twice far known came refer "
     "refers resembles bent stuck vary contain contains fix caught indoors better worse cover indoor all repeat "
-    "repeats pass passes"
+    "repeats pass passes lies lie falls fall hangs hang covers cover works work faces says reads writes walks runs "
+    "jumps throws catches swings waves touches puts opens lays reaches leads adds gives gets becomes remains"
 )
 # -ing words that are nouns or belong to them
 ING_NOUNS = words(
