@@ -15,7 +15,7 @@ from c2vl_lab.data.layouts import KINECT20
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.data.writing import write_store
 from c2vl_lab.errors import ConfigError, DataError, MissingError
-from c2vl_lab.prompts import pictures
+from c2vl_lab.prompts import depth
 from c2vl_lab.prompts.frames import SIDE, spread, square_box
 from c2vl_lab.prompts.pictures import open_pictures
 from c2vl_lab.prompts.rendering import COLOURS, render
@@ -106,6 +106,43 @@ def test_depth_is_read_from_the_zips_cut_and_coloured(tmp_path):
         source.pictures("a1_s2_t2", 4)
 
 
+def plain_depth_pictures(depth: np.ndarray, count: int) -> list[np.ndarray]:
+    """The pictures of a depth video by the plain formula: all pixels coloured one by one, then the square cut out."""
+    from matplotlib import colormaps
+
+    frames = depth[:, :, spread(depth.shape[2], count)]
+    person = frames > 0
+    low, high = np.percentile(frames[person], [1, 99]) if person.any() else (0.0, 1.0)
+    near = 1 - np.clip((frames.astype(float) - low) / max(high - low, 1.0), 0, 1)
+    turbo = (colormaps["turbo"](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
+    colours = np.where(person[..., None], turbo[(near * 255).astype(int)], 0).astype(np.uint8)
+    top, left, side = square_box((depth > 0).any(axis=2))
+    cuts = [Image.fromarray(colours[:, :, k]).crop((left, top, left + side, top + side)) for k in range(count)]
+    return [np.asarray(cut.resize((SIDE, SIDE), Image.Resampling.BILINEAR)) for cut in cuts]
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.uint8, np.int16, np.float64])
+@pytest.mark.parametrize("place", ["inside", "corner", "nobody", "everywhere"])
+def test_depth_pictures_are_those_of_the_plain_formula_bit_by_bit(tmp_path, kind, place):
+    rng = np.random.default_rng(5)
+    depth = rng.integers(0, 200 if kind is np.uint8 else 20_000, (48, 64, 7)).astype(kind)
+    if kind in (np.int16, np.float64):
+        depth[rng.random(depth.shape) < 0.2] *= -1  # no depth: background
+    if kind is np.float64:
+        depth *= 0.37
+    shown = {"inside": np.s_[9:40, 20:41], "corner": np.s_[:30, 55:], "nobody": np.s_[:0], "everywhere": np.s_[:]}
+    kept = np.zeros(depth.shape[:2], bool)
+    kept[shown[place]] = True
+    depth[~kept] = 0
+    store = make_store(tmp_path / "store", ["a1_s1_t1"])
+    depth_zip(tmp_path / "Depth_t1.zip", {"a1_s1_t1": depth})
+    source = open_pictures("depth", store, tmp_path)
+    for count in (1, 4, 11):
+        found, wanted = source.pictures("a1_s1_t1", count), plain_depth_pictures(depth, count)
+        assert len(found) == count and all(p.dtype == np.uint8 and p.shape == (SIDE, SIDE, 3) for p in found)
+        np.testing.assert_array_equal(found, wanted)
+
+
 def test_depth_identity_follows_the_content(tmp_path):
     store = make_store(tmp_path / "store", ["a1_s1_t1"])
     identities = []
@@ -136,14 +173,14 @@ def test_bad_depth_gets_one_sentence(tmp_path):
 def test_depth_that_would_fill_the_memory_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
     import scipy.io
 
-    monkeypatch.setattr(pictures, "DEPTH_NUMBERS", 100_000)
+    monkeypatch.setattr(depth, "NUMBERS", 100_000)
     store = make_store(tmp_path / "store", ["a1_s1_t1"])
     depth_zip(tmp_path / "Depth_t1.zip", {"a1_s1_t1": np.zeros((240, 320, 2), np.uint8)})
     monkeypatch.setattr(scipy.io, "loadmat", lambda *_, **__: pytest.fail("it was unpacked"))
     source = open_pictures("depth", store, tmp_path)
     with pytest.raises(DataError, match=r"a1_s1_t1_depth\.mat: .* at most 100000 numbers, found uint8 \(240, 320, 2\)"):
         source.pictures("a1_s1_t1", 2)
-    monkeypatch.setattr(pictures, "DEPTH_NUMBERS", 1000)
+    monkeypatch.setattr(depth, "NUMBERS", 1000)
     with pytest.raises(DataError, match=r"a1_s1_t1_depth\.mat: .* unpack to over 8000 bytes"):
         source.pictures("a1_s1_t1", 2)
     with zipfile.ZipFile(tmp_path / "Depth_t1.zip", "w", zipfile.ZIP_BZIP2) as archive:

@@ -12,8 +12,8 @@ import c2vl_lab
 from c2vl_lab.artifacts import file_sha256, fingerprint
 from c2vl_lab.data.datasets import DATASETS, dataset_key, sources_key
 from c2vl_lab.errors import ConfigError, MissingError, near_miss
+from c2vl_lab.prompts.depth import depth_archives
 from c2vl_lab.prompts.pictures import KINDS as PICTURES
-from c2vl_lab.prompts.pictures import depth_archives
 from c2vl_lab.teachers.loading import KINDS as TEACHERS
 
 PACKAGE = Path(c2vl_lab.__file__).parent

@@ -1,4 +1,4 @@
-"""Which frames of a clip become pictures, and how a person is cut out of them."""
+"""Which frames of a clip become pictures, and which square of them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,3 @@ def square_box(mask: np.ndarray, margin: float = 0.05) -> tuple[int, int, int]:
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     side = max(round(max(bottom - top, right - left) * (1 + 2 * margin)), 1)
     return (int(top + bottom) - side) // 2, (int(left + right) - side) // 2, side
-
-
-def cut_square(image: np.ndarray, box: tuple[int, int, int]) -> np.ndarray:
-    """(SIDE, SIDE, 3) uint8 cut of an RGB picture; black beyond its edges."""
-    from PIL import Image
-
-    top, left, side = box
-    cut = Image.fromarray(image).crop((left, top, left + side, top + side))
-    return np.asarray(cut.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
