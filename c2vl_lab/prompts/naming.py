@@ -59,14 +59,14 @@ EMPTY_HANDS = re.compile(
     r"(anything|something|any objects?|any items?|an object|an item)\b(?! else| other)"
     r"|(holding|holds) nothing|nothing in (his|her|their|the|either|both) hands?|empty[- ]handed|hands? (is|are) empty"
 )
-SEVERAL = re.compile(
-    r"\b(two|three|four|both|several|multiple|many) (other )?"
+SEVERAL = re.compile(  # "the two people" does not say that there are two: it takes it as known
+    r"(?<!the )\b(two|three|four|both|several|multiple|many) (other )?"
     r"(people|persons|men|women|individuals|boys|girls|children)\b"
     r"|\b(another|other) (person|man|woman|individual|boy|girl|people)\b|\b(group|pair) of (people|men|women)\b"
 )
-# not asserted of the picture, or known from two skeletons, which our captioner numbers
-SUPPOSED = re.compile(r"\b(first person|trying|possibly|likely|might|may|could|perhaps|if|such as|as if)\b")
+SUPPOSED = re.compile(r"\b(trying|possibly|likely|might|may|could|perhaps|if|such as|as if)\b")
 ALSO_OTHERS = re.compile(r"\bwhile (the|a|another|one)\b|\bwoman\b.*\bman\b|\bman\b.*\bwoman\b")
+SEVERAL_SAID, ONE_SAID = "there are several people", "there is one person"
 LONG_FORMS = ("board", "brush", "watch", "ball", "book")  # a skateboard may be called a board
 
 
@@ -77,6 +77,9 @@ def named_objects(
     classes: list[str] | None = None,
 ) -> pd.DataFrame:
     """The objects that the sentences name, the most named first; what a sentence denies does not count.
+
+    An object that is named in many clips, and in its commonest class hardly more than elsewhere, is a habit of the
+    model that wrote the sentences rather than a thing seen.
 
     Args:
         prompts: clip name to its sentences.
@@ -115,6 +118,9 @@ def named_objects(
 
 def suspects(prompts: dict[str, list[str]], names: list[str]) -> pd.DataFrame:
     """Sentences that the rest of their clip speaks against, or that answer nothing; the most suspicious first.
+
+    The majority is heard, not the truth: where a model has the habit of seeing a phone in every hand, the one sentence
+    that sees none is listed. Look at the clip before excluding it, and at :func:`named_objects` for such habits.
 
     Suspect is a sentence that gives no answer, contradicts itself, takes a side of a contradiction (standing or
     sitting, holding something or nothing, one person or several) that at most a quarter of its clip's sentences take,
@@ -218,7 +224,7 @@ def _sides(said: list[_Said]) -> Iterator[tuple[int, float, str]]:
         "" if one.empty and one.held else "holding nothing" if one.empty else "holding something" if one.held else ""
         for one in said
     ]
-    people = ["several people" if one.several else "one person" for one in said]
+    people = [SEVERAL_SAID if one.several else ONE_SAID for one in said]
     for sides in (posture, holding, people):
         counts = Counter(side for side in sides if side)
         if len(counts) < 2:
@@ -226,7 +232,7 @@ def _sides(said: list[_Said]) -> Iterator[tuple[int, float, str]]:
         (main, most), total = counts.most_common(1)[0], counts.total()
         for place, side in enumerate(sides):
             # that one of two people is described alone is no contradiction
-            if side and side != main and counts[side] <= FEW * total and side != "one person":
+            if side and side != main and counts[side] <= FEW * total and side != ONE_SAID:
                 yield place, most / total, f"says {side}, {most} of {len(said)} sentences say {main}"
 
 

@@ -17,10 +17,10 @@ DETERMINERS = words(
     "several many multiple various no one two three four five few whose own other different certain"
 )
 # after these a noun needs no determiner: "holding scissors", "with headphones on", "a pair of glasses"
-HOLDING = words("holding holds hold held using uses carrying carries carry throwing catching lifting")
+HOLDING = words("holding holds hold held carrying carries carry throwing catching lifting")
 WEARING = words("wearing wears wear")
 POSTURES = words("standing stands sitting sits seated lying lies kneeling kneels balancing")
-HANDLING = HOLDING | WEARING | words("use drinking eating reading playing")
+HANDLING = HOLDING | WEARING | words("using uses use drinking eating reading playing")
 BEFORE_BARE = HANDLING | words("of with")
 JOINERS = words("and or")
 
@@ -41,8 +41,9 @@ FUNCTION = words(
     "together nearby present upright overhead etc eg ie forward forwards backward backwards sideways sideway upward "
     "upwards downward downwards apart lift lifts open opens close closes sink sinks once twice far known came refer "
     "refers resembles bent stuck vary contain contains fix caught indoors better worse cover indoor all repeat "
-    "repeats pass passes lies lie falls fall hangs hang covers cover works work faces says reads writes walks runs "
-    "jumps throws catches swings waves touches puts opens lays reaches leads adds gives gets becomes remains"
+    "repeats pass passes lies lie falls fall hangs hang covers works work faces says reads writes walks runs jumps "
+    "throws catches swings waves touches puts lays reaches leads adds gives gets becomes remains alone straighten "
+    "straightens"
 )
 # -ing words that are nouns or belong to them
 ING_NOUNS = words(
@@ -104,7 +105,7 @@ PLACES = words(
     "height level quarter half part step path circle loop arc curve stroke carpet hardwood tile surface internet web "
     "website online doorway entrance lobby gymnasium theater laboratory lab hospital workplace venue platform "
     "interior garage dance-floor sidewalk airport hotel workspace terminal base staircase sofa-side court-side "
-    "platform-edge outlet-mall rooftop stair"
+    "platform-edge outlet-mall rooftop stair length nearest farthest"
 )
 ABSTRACT = words(
     "object item thing something stuff kind type sort form shape color colour size number amount lot bit piece pair "

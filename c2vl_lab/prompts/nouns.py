@@ -31,7 +31,7 @@ class Named:
     Attributes:
         object: its name, one or two words, singular.
         denied: the clause says that it is not there.
-        role: "held" for what somebody holds, carries or uses, "worn", "under" for what somebody stands, sits or lies
+        role: "held" for what somebody holds or carries, "worn", "under" for what somebody stands, sits or lies
             on, or empty, as far as the words before it tell.
     """
 
@@ -53,6 +53,8 @@ def objects_in(text: str) -> tuple[Named, ...]:
         name, end = _phrase(tokens, place + 1)
         if name:
             found.append(_described(name, tokens, place))
+        if name and found[-1].role == "worn":  # clothes come in lists: "a white shirt, blue pants and sandals"
+            end = _rest_of_list(tokens, end, found)
         place = max(end, place + 1)
     return tuple(found)
 
@@ -75,6 +77,20 @@ def _opens(word: str) -> bool:
     return word in lists.DETERMINERS or word in lists.BEFORE_BARE or word.isdigit() or word.endswith(("'s", "’s"))
 
 
+def _rest_of_list(tokens: list[str], place: int, found: list[Named]) -> int:
+    """Add the further members of a list of clothes, which have no article; returns where the list ends."""
+    while place < len(tokens) and tokens[place] in (",", *lists.JOINERS):
+        start = place + 1
+        if tokens[place] == "," and start < len(tokens) and tokens[start] in lists.JOINERS:
+            start += 1
+        name, end = _phrase(tokens, start)
+        if not name:
+            return place
+        found.append(Named(name, found[-1].denied, found[-1].role))
+        place = end
+    return place
+
+
 def _phrase(tokens: list[str], start: int) -> tuple[str, int]:
     """The object of the phrase that starts here, or nothing, and where the phrase ends."""
     words: list[str] = []
@@ -83,6 +99,10 @@ def _phrase(tokens: list[str], start: int) -> tuple[str, int]:
         word = tokens[place]
         if (word in lists.DETERMINERS and not words) or word.endswith(("'s", "’s")):
             return "", place  # "both the hands", "the room's door": the next opening word decides
+        if word in lists.JOINERS and words and not _nouns(words) and _is_adjective(" ".join(tokens[place + 1 :][:1])):
+            words.clear()  # "a blue and white shirt"
+            place += 1
+            continue
         if not word[0].isalpha() or word in lists.ENDS or _ends(word, bool(_nouns(words))):
             break
         if words and _complete(words[-1], word):
