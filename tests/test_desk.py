@@ -115,7 +115,9 @@ def test_exactly_the_marked_clips_are_asked_again_and_old_and_new_stand_side_by_
     assert desk.marked() == ["c"]
     waiting = desk.ask_again("")
     assert waiting["place"].tolist() == [1, 2, 3] and "now" not in waiting and not parrot.asked, "nobody is asked"
+    assert desk.lacking().iloc[1].tolist() == ["c", 2, "In c at 1, attempt 0.", "to be asked again"]
     told = desk.ask_again("parrot")
+    assert desk.lacking().empty
     assert parrot.asked == [("c", 0, 1), ("c", 1, 1), ("c", 2, 1)]
     assert told["before"][0] == "In c at 0, attempt 0." and told["now"][0] == "In c at 0, attempt 1."
     assert desk.marked() == [] and desk.prompts()["c"][0] == "In c at 0, attempt 1."
@@ -333,12 +335,14 @@ def test_tables_say_what_they_count():
     )
     tokens = pd.DataFrame({"min": [1], "median": [2], "max": [90], "cut": [1]}, index=pd.RangeIndex(1, 2, name="place"))
     tokens.attrs |= {"cut": [("a", 2)], "window": 77}
-    flagged = desk_tables.flagged(prompts, doubtful, leaking, tokens)
+    flagged = desk_tables.flagged(prompts, doubtful, leaking, tokens, doubtful[:0])
     assert flagged["cut"].values.tolist() == [["a", 2, "Two.", "beyond 77 tokens"]]
-    assert flagged["names a class"]["why"].tolist() == ["x, the clip's own", "y, another"]
-    assert desk_tables.most_flagged(flagged, "z") in "ab"
-    assert desk_tables.most_flagged({name: table[:0] for name, table in flagged.items()}, "z") == "z"
-    assert desk_editor.remarks(flagged)["b"] == {2: ["suspect: odd", "names a class: y, another"]}
+    assert flagged["names a class"]["why"].tolist() == ["x (its own)", "y (not its own)"]
+    assert desk_tables.most_flagged(flagged) == "b"
+    empty = {name: table[:0] for name, table in flagged.items()}
+    assert desk_tables.most_flagged(empty) == ""
+    assert "No sentence is suspect" in desk_tables.suspects(empty["suspect"])._repr_html_()
+    assert desk_editor.remarks(flagged)["b"] == {2: ["suspect: odd", "names a class: y (not its own)"]}
     assert "1 sentences of 1 clips are longer than 77 tokens" in desk_tables.token_lengths(tokens).to_html()
     long = pd.DataFrame({"sentence": [f"<i>{k}</i>" for k in range(50)]})
     shown = desk_tables.top(long, "Fifty.").to_html()

@@ -16,6 +16,7 @@ import pandas as pd
 from c2vl_lab.errors import C2VLError
 from c2vl_lab.prompts.asking.desk import Desk
 from c2vl_lab.viz.desk import clip_page
+from c2vl_lab.viz.desk_tables import Line
 
 MOST_CLIPS = 300  # in the list of clips; a search makes it shorter
 LINE = 110  # characters of a sentence in the list
@@ -220,23 +221,13 @@ class Editor:
         self.text.value = str(row["text"] if row["text"] is not None else row["answer"] or "")
 
 
-class Note:
-    """A line in the place of the editor."""
-
-    def __init__(self, text: str):
-        self.text = text
-
-    def _repr_html_(self) -> str:
-        return f"<em>{escape(self.text)}</em>"
-
-
 def show_editor(
     desk: Desk,
     flagged: Mapping[str, pd.DataFrame] | None = None,
     author: str = "",
     first: str = "",
     fps: float = 30.0,
-) -> Editor | Note:
+) -> Editor | Line:
     """The editor in Jupyter; elsewhere, as in an executed report, a line in its place.
 
     Args:
@@ -248,7 +239,7 @@ def show_editor(
     """
     if "JPY_SESSION_NAME" in os.environ:  # Jupyter's server names its sessions, see theme.setup
         return Editor(desk, flagged, author, first, fps)
-    return Note("The editor stands here when the notebook is opened in Jupyter.")
+    return Line("The editor stands here when the notebook is opened in Jupyter.")
 
 
 def remarks(flagged: Mapping[str, pd.DataFrame]) -> dict[str, dict[int, list[str]]]:

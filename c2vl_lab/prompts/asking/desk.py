@@ -85,8 +85,11 @@ class Desk:
         table = self.table()
         whole = table["text"].notna().groupby(table["clip"]).all().sum()
         states = table["status"].value_counts().to_dict()
+        series = self.series
+        asked = {"question": f"{series.text} ({series.question}, version {series.version})"} if series.pictures else {}
         rows = {
-            "answers of": self.series.describe(),
+            "said by": f"{series.model} {series.revision[:12]}".strip(),
+            **asked,
             "folder": str(self.answers.folder / self.series.folder),
             "clips": f"{len(self.names):,} of {len(self.store):,}, {whole:,} with all sentences",
             "sentences": "; ".join(f"{count:,} {status}" for status, count in states.items()),
@@ -101,6 +104,13 @@ class Desk:
     def edits(self) -> pd.DataFrame:
         """Every edit that was made, see :func:`~c2vl_lab.prompts.asking.looking.edit_table`."""
         return edit_table(self.answers, self.series)
+
+    def lacking(self) -> pd.DataFrame:
+        """Places without a sentence: ``clip``, ``place``, ``sentence`` (the rejected answer, if any) and ``why``."""
+        lacking = [(clip, place + 1) for clip, place, _ in self.answers.missing(self.series, self.names)]
+        table = self.table(dict.fromkeys(clip for clip, _ in lacking)).set_index(["clip", "place"])
+        rows = [(*key, table.loc[key, "answer"], table.loc[key, "status"]) for key in lacking]
+        return pd.DataFrame(rows, columns=["clip", "place", "sentence", "why"])
 
     def prompts(self) -> dict[str, list[str]]:
         """Sentences as pre-training takes them, edits applied, of every clip that lacks none.
