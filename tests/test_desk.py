@@ -288,6 +288,8 @@ def test_one_steps_through_clips_and_flagged_sentences(editor):
     editor.jump.click()
     assert (editor.clip, editor.place) == ("b", 3) and "<b>" not in editor.message.value
     assert "suspect: says" in unescape(editor.page.value)
+    editor.exclude.click()
+    assert "suspect: says" not in unescape(editor.page.value), "the remark was about a sentence that is no longer used"
     editor.jump.click()
     assert editor.clip == "c", "after the last comes the first"
     editor.forth.click()

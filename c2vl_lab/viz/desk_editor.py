@@ -92,8 +92,8 @@ class Editor:
         self.kind = widgets.Dropdown(options=headings, description="Flagged")
         self.jump = _button("Next flagged", disabled=not self.flagged)
         self.page = widgets.HTML()
-        self.sentences = widgets.Select(rows=min(self.desk.series.count, 16), layout=widgets.Layout(width="100%"))
-        self.text = widgets.Textarea(rows=3, description="Sentence", layout=widgets.Layout(width="100%"))
+        self.sentences = widgets.Select(rows=min(self.desk.series.count, 16), layout=widgets.Layout(width="auto"))
+        self.text = widgets.Textarea(rows=3, description="Sentence", layout=widgets.Layout(width="auto"))
         self.author = widgets.Text(value=author, description="Author", placeholder="your name")
         self.note = widgets.Text(description="Note", placeholder="why", layout=wide)
         self.replace = _button("Replace", "success")
@@ -166,9 +166,11 @@ class Editor:
             clip, place = self.clip, self.place
             change()
             self.note.value = ""
+            for edited in [*self._remarks.get(clip, {})] if whole else [place]:
+                self._remarks.get(clip, {}).pop(edited, None)  # they were about another sentence
             self.show(clip, place)
             what = f"all sentences of {clip}" if whole else f"{clip}, sentence {place}"
-            self._say(f"{what}: {done}. {len(self.desk.edits()):,} edits in {self.desk.answers.edits.path}")
+            self._say(f"{what}: {done}. Edits are kept in {self.desk.answers.edits.path}")
 
         return action
 

@@ -118,17 +118,16 @@ class Desk:
         Raises:
             MissingError: no clip has all its sentences.
         """
-        lacking = {clip for clip, _, _ in self.answers.missing(self.series, self.names)}
-        of_use = [name for name in self.names if name not in lacking and self._any(name)]
-        if not of_use:
+        whole = self._whole()
+        if not whole:
             raise MissingError(
                 f"{self.answers.folder}, {self.series.describe()}: no clip has all its sentences. Ask again: c2vl ask."
             )
-        return self.answers.to_prompts(of_use, self.series)
+        return self.answers.to_prompts(whole, self.series)
 
     def part(self, rows: Sequence[int] | np.ndarray) -> tuple[list[str], np.ndarray]:
         """Names and labels of those clips among ``rows`` of the store, the training part say, that lack no sentence."""
-        whole = set(self.prompts())
+        whole = set(self._whole())
         kept = [int(row) for row in rows if self.store.names[row] in whole]
         return [self.store.names[row] for row in kept], self.store.labels[kept]
 
@@ -217,10 +216,15 @@ class Desk:
             raise ConfigError(f"A clip has the places 1 to {self.series.count}, found {place!r}.")
         return place - 1
 
-    def _any(self, clip: str) -> bool:
-        """Whether a sentence is left of a clip."""
-        places = range(self.series.count)
-        return any(self.answers.sentence(self.series, clip, place) is not None for place in places)
+    def _whole(self) -> list[str]:
+        """The clips that lack no sentence and of which one at least is not excluded."""
+        lacking = {clip for clip, _, _ in self.answers.missing(self.series, self.names)}
+        places, said = range(self.series.count), self.answers.sentence
+        return [
+            name
+            for name in self.names
+            if name not in lacking and any(said(self.series, name, place) is not None for place in places)
+        ]
 
     def _question(self) -> Question:
         if not self.series.text:
