@@ -12,6 +12,7 @@ from pandas.io.formats.style import Styler
 from c2vl_lab.viz.tables import text_left
 
 ROWS = 12  # of a long table
+ONE_LINE = 100  # characters of a heading
 SUSPECT, LEAK, CUT, LACKING = "suspect", "names a class", "cut", "no sentence"
 
 
@@ -30,7 +31,8 @@ def top(table: pd.DataFrame, caption: str, rows: int = ROWS) -> Styler | Line:
     if not len(table):
         return Line(caption)
     left_out = f" The first {rows} of {len(table):,} rows." if len(table) > rows else ""
-    shown = text_left(table.head(rows)).set_caption(caption + left_out)
+    heading = caption + left_out
+    shown = text_left(table.head(rows)).set_caption(heading)
     look = {
         "selector": "caption",
         "props": [("caption-side", "top"), ("text-align", "left"), ("white-space", "nowrap")],
