@@ -42,6 +42,14 @@ def test_ctrgcn_starts_on_the_graph_of_its_layout():
     assert (spatial_partitions(COCO17) != spatial_partitions(H36M17)).any()
 
 
+def test_ctrgcn_narrows_time_and_widens_channels_as_in_the_paper():
+    x, shapes = torch.randn(2, 3, 16, 25), []
+    for block in build_encoder("ctrgcn", NTU25, 8).blocks:
+        x = block(x)
+        shapes.append((x.shape[1], x.shape[2]))
+    assert shapes == [(8, 16)] * 4 + [(16, 8)] * 3 + [(32, 4)] * 3
+
+
 @pytest.mark.parametrize(("frames", "stride", "wanted"), [(2, 1, 2), (7, 2, 4), (8, 2, 4), (1, 2, 1)])
 def test_temporal_module_keeps_its_branches_in_step(frames, stride, wanted):
     module = TemporalModule(8, stride).eval()
