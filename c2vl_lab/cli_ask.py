@@ -63,6 +63,7 @@ def ask_dataset(options: argparse.Namespace, say: Callable[[str], None]) -> int:
     from c2vl_lab.prompts.asking.runner import ask
     from c2vl_lab.prompts.asking.templates import load_question
     from c2vl_lab.prompts.pictures import open_pictures
+    from c2vl_lab.prompts.video import VideoPictures
 
     if options.limit < 0 or options.at_once < 0 or options.count < 0:
         raise ConfigError("--limit, --at-once and --count want 1 or more (0: the default).")
@@ -86,6 +87,8 @@ def ask_dataset(options: argparse.Namespace, say: Callable[[str], None]) -> int:
     count = options.count or backend.sentences or 16
     outcome = ask(store, source, question, backend, answers, count, shard, options.attempts, names, progress=say)
     _tell(outcome, answers.folder, shard, say)
+    for sentence in source.remarks() if isinstance(source, VideoPictures) else ():
+        say(f"  {sentence}")
     if options.export and outcome.complete:
         written = answers.export_prompts(options.export, outcome.series, names if shard == (1, 1) else None)
         say(f"Written: {options.export}, {written:,} clips")

@@ -4,8 +4,10 @@ import json
 
 import pytest
 from chat_server import GOOD, ChatServer
+from video_files import write_video
 
 from c2vl_lab.cli import main
+from c2vl_lab.data.datasets import open_dataset
 from c2vl_lab.prompts.store import load_prompts
 
 
@@ -42,6 +44,20 @@ def test_what_is_missing_is_in_a_file_until_it_is_answered(work, capsys):
         assert "1 of 1 sentences are missing" in told and entry["clip"] in told and "Not written" in told
         server.behave = lambda n, _: "ok"
         assert main([*line, "--attempts", "3"]) == 0 and not path.exists()
+
+
+def test_what_is_odd_about_videos_is_said_and_clips_without_one_are_in_the_list(work, capsys):
+    store = open_dataset("generated", work_dir=work / "work")
+    write_video(work / "videos" / f"{store.names[0]}.mp4", 5 + int(store[0].frames[-1]) + 1)
+    with ChatServer() as server:
+        line = ["ask", "generated", "--backend", f"server:{server.url}", "--count", "2", "--limit", "3"]
+        assert main([*line, "--pictures", "video:videos", "--style", "full"]) == 1
+    told = capsys.readouterr().out
+    assert "1 clips have a video that is over 3 frames longer or shorter" in told and store.names[0] in told
+    (path,) = work.glob("work/answers/generated/*/missing.json")
+    missing = [(entry["clip"], entry["place"], entry["reason"]) for entry in json.loads(path.read_text())]
+    why = "there are no video pictures of this clip"
+    assert missing == [(name, place, why) for name in store.names[1:3] for place in (0, 1)]
 
 
 def test_the_captioner_and_a_replay_of_it(work):

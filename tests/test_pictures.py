@@ -214,6 +214,42 @@ def test_folders_are_read_in_natural_order(tmp_path):
         open_pictures(f"folder:{tmp_path / 'absent'}", store)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["1.png", "2.jpg", "10.png", "11.PNG"],
+        ["frame_0008.jpeg", "frame_0009.jpeg", "frame_10000.jpeg", "frame_10001.jpeg"],
+        ["t9.25s.png", "t9.50s.png", "t10.50s.png", "t11.25s.png"],
+        ["a10 [x].png", "a11 [x].png", "b2.png", "b10 \u0663.png"],
+    ],
+)
+def test_images_are_ordered_by_the_numbers_in_their_names(tmp_path, names):
+    store = make_store(tmp_path / "store", ["clip [1] 100%"])
+    folder = tmp_path / "frames" / "clip [1] 100%"
+    folder.mkdir(parents=True)
+    for place, name in enumerate(names):
+        Image.new("L", (16, 16), 60 * place).save(folder / name)
+    (folder / "._1.png").write_bytes(b"what some systems put beside a file")
+    (folder / "3.png").mkdir()
+    (folder / "4.png").symlink_to(folder / "gone.png")
+    source = open_pictures(f"folder:{tmp_path / 'frames'}", store)
+    assert [int(p[8, 8, 0]) for p in source.pictures("clip [1] 100%", 4)] == [0, 60, 120, 180]
+
+
+def test_images_are_upright_and_deep_ones_are_refused(tmp_path):
+    store = make_store(tmp_path / "store", ["x", "y"])
+    for name in ("x", "y"):
+        (tmp_path / "frames" / name).mkdir(parents=True)
+    turned = Image.new("RGB", (16, 8))
+    turned.getexif()[0x0112] = 6  # to be turned by a quarter
+    turned.save(tmp_path / "frames" / "x" / "1.jpg", exif=turned.getexif())
+    Image.fromarray(np.full((8, 8), 3000, np.uint16)).save(tmp_path / "frames" / "y" / "1.png")
+    source = open_pictures(f"folder:{tmp_path / 'frames'}", store)
+    assert source.pictures("x", 1)[0].shape == (16, 8, 3)
+    with pytest.raises(DataError, match=r"y.1\.png: wanted an image of 8 bits a colour, found I;16"):
+        source.pictures("y", 1)
+
+
 def _where(picture: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
     """(n, 2) row and column of the pixels of one colour."""
     return np.argwhere(np.abs(picture.astype(int) - colour).max(axis=2) < 25)

@@ -1,5 +1,6 @@
 """RGB video: which frames are taken, where the crop lies, what is drawn, and what is said about odd files."""
 
+import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -233,6 +234,31 @@ def test_pku_clips_are_cut_from_the_long_video_by_their_frames(tmp_path):
     assert [number_of(p) for p in VideoPictures(store, tmp_path, "full").pictures(names[0], 2)] == [5, 15]
 
 
+def test_a_long_video_of_another_rate_than_the_labels_is_told(tmp_path):
+    fields = {"color": False, "setup": 13, "subject": 8, "camera": 1}
+    names = [f"A013N008V001C048L00{row}" for row in (1, 2)]
+    clips = [clip(name, [body()], first=10, **fields) for name in names]
+    for rate, dataset, told in ((30, "pku2", 0), (15, "own", 0), (15, "pku2", 1)):
+        folder = tmp_path / f"{dataset}-{rate}"
+        stem = "A13N08-L" if dataset == "pku2" else names[0]
+        write_video(folder / f"{stem}.avi", 30, rate=rate)
+        source = VideoPictures(store_of(folder / "store", clips, dataset), folder, "full")
+        source.pictures(names[0], 2)
+        assert len(source.remarks()) == told
+    assert re.search(rf"^1 clips are cut from a video that .* 30 frames .*{names[0]} \(15\)", source.remarks()[0])
+
+
+@pytest.mark.parametrize("turned", [0, 90, 180, -90])
+def test_videos_that_are_to_be_turned_are_shown_upright(tmp_path, turned):
+    """A telephone writes its frames as they lie and says how to turn them."""
+    store = store_of(tmp_path / "store", [clip("mine", [body()], color=False)], "own")
+    lying = lambda index: np.ascontiguousarray(np.rot90(numbered(index), -turned // 90))  # noqa: E731
+    write_video(tmp_path / "mine.mp4", 20, lying, codec="libx264", turned=turned)
+    pictures = VideoPictures(store, tmp_path, "full").pictures("mine", 2)
+    assert [picture.shape for picture in pictures] == [(180, 320, 3)] * 2
+    assert [number_of(picture) for picture in pictures] == [5, 15]
+
+
 def test_a_first_part_video_is_found_by_its_number(tmp_path):
     store = store_of(tmp_path / "s", [clip("A002N000V003C001L001", [body()], color=False, setup=2, camera=3)], "pku1")
     write_video(tmp_path / "0002-R.avi", 20)
@@ -269,7 +295,9 @@ def test_a_detector_takes_the_place_of_the_joints(tmp_path):
         VideoPictures(store, tmp_path)
     with pytest.raises(ConfigError, match="its style is 'crop', found 'crop\\+overlay'"):
         VideoPictures(store, tmp_path, detector=Finder())
-    found = VideoPictures(store, tmp_path, "crop", Finder())
+    found = open_pictures(f"video:{tmp_path}", store, style="crop", detector=Finder())
+    with pytest.raises(ConfigError, match="finds people in video:PATH; the pictures are 'rendered'"):
+        open_pictures("rendered", store, detector=Finder())
     middle = magenta(found.pictures("mine", 3)[1]).mean(axis=0)
     assert np.abs(middle - CROP_SIDE / 2).max() < 12
     assert found.identity != VideoPictures(store, tmp_path, "full").identity

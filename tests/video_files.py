@@ -42,17 +42,21 @@ def write_video(
     codec: str = "mpeg4",
     gop: int = 12,
     b_frames: int = 0,
+    rate: int = 30,
+    turned: int = 0,
 ) -> Path:
-    """Write ``draw(0)`` to ``draw(frames - 1)`` at 30 frames a second."""
+    """Write ``draw(0)`` to ``draw(frames - 1)``; players turn them by ``turned`` degrees, counterclockwise."""
     import av
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=30)
+        stream = container.add_stream(codec, rate=rate)
         height, width = draw(0).shape[:2]
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.gop_size, stream.codec_context.max_b_frames = gop, b_frames
         stream.bit_rate = 4_000_000
+        if turned:
+            stream.set_display_rotation(turned)
         for index in range(frames):
             for packet in stream.encode(av.VideoFrame.from_ndarray(draw(index), format="rgb24")):
                 container.mux(packet)

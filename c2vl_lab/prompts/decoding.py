@@ -27,6 +27,7 @@ class VideoFrames:
 
     Attributes:
         length: number of frames that the file's head names; 0 where it names none.
+        rate: frames a second that the file names; 0.0 where it names none.
         decoded: frames decoded so far.
         restored: wanted frames that the decoder could only restore in part.
     """
@@ -34,6 +35,7 @@ class VideoFrames:
     def __init__(self, path: Path, wanted: Sequence[int]):
         self._path, self._wanted = path, [int(index) for index in wanted]
         self.length = self.decoded = self.restored = 0
+        self.rate = 0.0
         self._position = 0  # index of the frame that comes next
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -58,7 +60,7 @@ class VideoFrames:
             raise DataError(f"{self._path}: wanted a video, found {found}.")
         stream = container.streams.video[0]
         stream.thread_type, stream.codec_context.thread_count = "NONE", 1  # clips are decoded side by side
-        self.length = int(stream.frames or 0)
+        self.length, self.rate = int(stream.frames or 0), float(stream.average_rate or 0)
         last, left = None, list(self._wanted)
         for index, frame in self._walk(container, stream, left):
             last = frame
@@ -123,7 +125,10 @@ def load_av() -> Any:
 
 
 def _rgb(frame: Any) -> np.ndarray:
-    return frame.to_ndarray(format="rgb24")
+    """(H, W, 3) uint8, turned upright where the file says how, as telephones do."""
+    turns = round(getattr(frame, "rotation", 0) / 90) % 4
+    image = frame.to_ndarray(format="rgb24")
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
 def _key_frames(stream: Any) -> list[int]:

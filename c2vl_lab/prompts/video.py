@@ -23,10 +23,26 @@ from c2vl_lab.prompts.person import CROP_SIDE, FULL_SIDE, STYLES, VERSION, boxes
 ENDINGS = (".avi", ".mp4", ".mkv", ".mov", ".webm", ".m4v", ".mpg")
 TAILS = ("_rgb", "_color")  # after the clip's name, as NTU RGB+D and UTD-MHAD publish them
 LARGEST_NAMED = 3  # examples in a message
+RATE = 30  # frames a second of PKU-MMD's labels and published videos
 
 
 class Detector(Protocol):
     """A plug for videos whose joints have no known place in the picture; none is shipped.
+
+    It is called in several threads. With torchvision, for example::
+
+        class People:
+            identity = "fasterrcnn_resnet50_fpn_v2 COCO_V1 > 0.8"
+
+            def __init__(self):
+                self.model = fasterrcnn_resnet50_fpn_v2(weights="COCO_V1").eval()
+
+            def __call__(self, frame):
+                with torch.inference_mode():
+                    found = self.model([to_tensor(frame)])[0]
+                return found["boxes"][(found["labels"] == 1) & (found["scores"] > 0.8)].numpy()
+
+        pictures = open_pictures("video:/data/videos", store, style="crop", detector=People())
 
     Attributes:
         identity: model and weights; part of every cache key.
@@ -84,6 +100,7 @@ class VideoPictures:
         self._lengths: dict[str, str] = {}
         self._restored: dict[str, str] = {}
         self._unplaced: dict[str, str] = {}
+        self._rates: dict[str, str] = {}
         paths = sorted({path for path, _ in self._files.values()})
         states = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in paths]
         clips = sorted((name, path.name, cut) for name, (path, cut) in self._files.items())
@@ -115,10 +132,15 @@ class VideoPictures:
         return [made[place] for place in places]
 
     def remarks(self) -> list[str]:
-        """What was seen in the videos read so far and should be known: odd lengths, frames restored in part."""
+        """What was seen in the videos read so far and should be known: odd lengths, odd rates, damage."""
         told = []
         for what, found in (
             (f"clips have a video that is over {TOLERANCE} frames longer or shorter than the skeleton", self._lengths),
+            (
+                f"clips are cut from a video that names another rate than the labels' {RATE} frames a second; see "
+                f"whether its pictures show the actions",
+                self._rates,
+            ),
             ("clips have frames that the decoder restored only in part", self._restored),
             ("clips are shown whole, for none of their joints has a known place in the video", self._unplaced),
         ):
@@ -160,11 +182,13 @@ class VideoPictures:
         return [draw_person(frame, None, box, self._store.layout, self._style) for frame in frames]
 
     def _note_oddities(self, name: str, clip: Clip, video: VideoFrames, first: int) -> None:
-        """Odd lengths and partly restored frames, for :meth:`remarks`."""
+        """Odd lengths and rates and partly restored frames, for :meth:`remarks`."""
         frames = int(clip.frames[-1]) + 1 - first
         whole = self._store.dataset not in VIDEO or self._files[name][1]  # not a piece of a longer video
         if whole and video.length and abs(video.length - frames) > TOLERANCE:
             self._lengths[name] = f"{video.length} and {frames}"
+        if not whole and video.rate and abs(video.rate / RATE - 1) > 0.01:
+            self._rates[name] = f"{video.rate:g}"
         if video.restored:
             self._restored[name] = str(video.restored)
 
