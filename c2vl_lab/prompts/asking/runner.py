@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,7 +20,6 @@ from c2vl_lab.teachers.protocol import PictureSource
 
 Progress = Callable[[str], None]
 Slot = tuple[str, int]  # clip, place
-PREPARED = 4  # clips whose pictures are made ahead
 SPEAK_SECONDS = 2.0
 
 
@@ -159,7 +158,8 @@ class _Run:
 
     def _requests(self, todo: dict[str, list[int]]) -> Iterator[Request]:
         """The requests of a round, pictures made ahead; what is known already is taken over instead."""
-        for clip, pictures in ahead(self._pictures(todo), PREPARED):
+        there = self.source.names() if self.source else set()
+        for clip, pictures in ahead(lambda clip: (clip, self._pictures(clip, there)), todo):
             for place in todo[clip]:
                 if self.given_up:
                     return
@@ -179,19 +179,16 @@ class _Run:
                 if len(waiting) == 1:
                     yield _Keyed(clip, place, self.series.asked(place), image, attempt, key=key, media=media)
 
-    def _pictures(self, todo: Iterable[str]) -> Iterator[tuple[str, list[np.ndarray] | str]]:
-        """(clip, its pictures, or why there are none); runs in a thread."""
-        there = self.source.names() if self.source else set()
-        for clip in todo:
-            if self.source is None:
-                yield clip, []
-            elif clip not in there:
-                yield clip, f"there are no {self.source.kind} pictures of this clip"
-            else:
-                try:
-                    yield clip, self.source.pictures(clip, self.series.count)
-                except C2VLError as error:  # one damaged video is no reason to stop
-                    yield clip, f"its pictures cannot be had: {error}"
+    def _pictures(self, clip: str, there: set[str]) -> list[np.ndarray] | str:
+        """The clip's pictures, or why there are none; runs in several threads."""
+        if self.source is None:
+            return []
+        if clip not in there:
+            return f"there are no {self.source.kind} pictures of this clip"
+        try:
+            return self.source.pictures(clip, self.series.count)
+        except C2VLError as error:  # one damaged video is no reason to stop
+            return f"its pictures cannot be had: {error}"
 
     def _take(self, answer: Answer) -> None:
         """Keep one answer, for all that wait for it."""

@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 S = TypeVar("S")
 T = TypeVar("T")
+THREADS = 16  # that prepare, at most
 
 
-def ahead(items: Iterable[T], count: int) -> Iterator[T]:
-    """The items, prepared by a thread that is up to ``count`` of them ahead; its errors are raised here."""
-    ready: queue.Queue[tuple[str, Any]] = queue.Queue(count)
-    stop = threading.Event()
+def ahead(work: Callable[[S], T], items: Iterable[S], threads: int = 0) -> Iterator[T]:
+    """``work`` of the items in their order, done by threads up to two items each ahead; its errors are raised here.
 
-    def prepare() -> None:
-        try:
-            for item in items:
-                if not _put(ready, ("item", item), stop):
-                    return
-            _put(ready, ("end", None), stop)
-        except BaseException as error:
-            _put(ready, ("error", error), stop)
-
-    threading.Thread(target=prepare, daemon=True).start()
+    Args:
+        work: what is done with an item.
+        items: taken in the calling thread.
+        threads: how many; 0: one a core, at most :data:`THREADS`.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = threads or min(THREADS, cores)
+    pool, waiting = ThreadPoolExecutor(threads), deque[Future[T]]()
     try:
-        while True:
-            kind, value = ready.get()
-            if kind == "end":
-                return
-            if kind == "error":
-                raise value
-            yield value
-    finally:
-        stop.set()
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:  # also where the reader stops: what has not begun need not begin
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def in_flight(work: Callable[[S], T], items: Iterable[S], count: int) -> Iterator[T]:
@@ -80,14 +79,3 @@ def _result(pair: tuple[bool, Any]) -> Any:
     if not good:
         raise value
     return value
-
-
-def _put(ready: queue.Queue, item: Any, stop: threading.Event) -> bool:
-    """Put unless somebody stops; whether it was put."""
-    while not stop.is_set():
-        try:
-            ready.put(item, timeout=0.1)
-            return True
-        except queue.Full:
-            continue
-    return False
