@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d
+
+from c2vl_lab.models.products import multiply, weight_gradient
 
 
 class Transform(NamedTuple):
@@ -51,13 +52,13 @@ def transform(frames: int, taps: int, stride: int, dtype: torch.dtype) -> Transf
     return Transform(*(torch.stack(rows, dim).to(dtype) for rows, dim in ((into, 0), (weights, 0), (back, 1))))
 
 
-def fourier_convolution(x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
+def fourier_convolution(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
     """The same as a convolution over time with zero padding of half a kernel.
 
     Args:
         x: (V, T, B, C).
         weight: (C', C, taps, 1), odd taps.
-        bias: (C').
+        bias: (C'), or none.
         stride: over time.
 
     Returns:
@@ -67,68 +68,52 @@ def fourier_convolution(x: Tensor, weight: Tensor, bias: Tensor, stride: int) ->
 
 
 class _FourierConvolution(torch.autograd.Function):
-    """Forward and backward are the same three products, transposed; one joint, or one frequency, at a time."""
+    """Forward and backward are the same three products, transposed."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
-        joints, frames, bodies, inputs = x.shape
-        outputs, _, taps, _ = weight.shape
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
+        frames, (outputs, inputs, taps, _) = x.shape[1], weight.shape
         into, kernel, back = transform(frames, taps, stride, x.dtype)
-        signal = _over_time(into, x)  # (Q, V, B, C)
+        signal = _over_time(into, x)  # (Q, V * B, C)
         weights = (kernel @ weight.view(-1, taps).t()).view(-1, outputs, inputs)
-        product = x.new_empty(len(into), joints, bodies, outputs)
+        product = x.new_empty(*signal.shape[:2], outputs)
         # the constant frequency comes first and only its product reaches all frames alike
-        constant = bias * (frames + taps // 2)
+        constant = None if bias is None else bias * (frames + taps // 2)
         for q in range(len(into)):
-            product[q] = _channels(signal[q], weights[q], constant if q == 0 else None)
+            product[q] = multiply(signal[q], weights[q], constant if q == 0 else None)
         ctx.save_for_backward(signal, weights)
-        ctx.sizes = (frames, taps, stride)
-        return _back_to_time(back, product)
+        ctx.sizes = (frames, taps, stride, bias is not None)
+        return _back_to_time(back, product, x.shape)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
-        signal, weights = ctx.saved_tensors
-        frames, taps, stride = ctx.sizes
-        into, kernel, back = transform(frames, taps, stride, signal.dtype)
-        outputs, inputs = weights.shape[1:]
-        product = _over_time(back.t().contiguous(), grads[0].contiguous())  # (Q, V, B, C')
-        on_weights = torch.empty_like(weights)
-        on_signal = torch.empty_like(signal) if ctx.needs_input_grad[0] else None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor | None, None]:
+        (signal, weights), grad = ctx.saved_tensors, grads[0].contiguous()
+        frames, taps, stride, biased = ctx.sizes
+        into, kernel, back = transform(frames, taps, stride, grad.dtype)
+        product = _over_time(back.t().contiguous(), grad)
+        on_signal, on_weights = torch.empty_like(signal), torch.empty_like(weights)
         for q in range(len(into)):
-            rows, sent = product[q].view(-1, outputs), signal[q].view(-1, inputs)
-            torch.mm(rows.t(), sent, out=on_weights[q])
-            if on_signal is not None:
-                on_signal[q] = _channels(product[q], weights[q].t())
-        on_bias = product[0].view(-1, outputs).sum(dim=0) * (frames + taps // 2)
-        on_kernel = (kernel.t() @ on_weights.view(len(into), -1)).t().reshape(outputs, inputs, taps, 1)
-        on_x = None if on_signal is None else _back_to_time(into.t().contiguous(), on_signal)
-        return on_x, on_kernel, on_bias, None
+            on_weights[q] = weight_gradient(product[q], signal[q])
+            on_signal[q] = multiply(product[q], weights[q].t())
+        on_kernel = (kernel.t() @ on_weights.flatten(1)).t().reshape(*weights.shape[1:], taps, 1)
+        on_bias = grad.sum(dim=(0, 1, 2)) if biased else None
+        return _back_to_time(into.t().contiguous(), on_signal, grad.shape), on_kernel, on_bias, None
 
 
 def _over_time(matrix: Tensor, x: Tensor) -> Tensor:
-    """(Q, T) and (V, T, B, C) -> (Q, V, B, C)."""
+    """(Q, T) and (V, T, B, C) -> (Q, V * B, C)."""
     joints, frames, bodies, channels = x.shape
     out = x.new_empty(len(matrix), joints, bodies * channels)
     for joint in range(joints):
         torch.mm(matrix, x[joint].view(frames, -1), out=out[:, joint])
-    return out.view(-1, joints, bodies, channels)
+    return out.view(-1, joints * bodies, channels)
 
 
-def _back_to_time(matrix: Tensor, product: Tensor) -> Tensor:
-    """(T', Q) and (Q, V, B, C) -> (V, T', B, C)."""
-    count, joints, bodies, channels = product.shape
-    out = product.new_empty(joints, len(matrix), bodies * channels)
-    flat = product.view(count, joints, -1)
+def _back_to_time(matrix: Tensor, product: Tensor, shape: torch.Size) -> Tensor:
+    """(T', Q) and (Q, V * B, C) -> (V, T', B, C); V and B as in a shape (V, T, B, C)."""
+    joints, _, bodies, _ = shape
+    out = product.new_empty(joints, len(matrix), bodies * product.shape[2])
+    flat = product.view(len(product), joints, -1)
     for joint in range(joints):
         torch.mm(matrix, flat[:, joint], out=out[joint])
-    return out.view(joints, -1, bodies, channels)
-
-
-def _channels(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """(V, B, C) and (C', C) -> (V, B, C').
-
-    As a convolution of size 1: on processors with AVX-512 the library behind convolutions is twice as fast as the one
-    behind matrix products.
-    """
-    image = rows.unsqueeze(1).permute(0, 3, 1, 2)  # V images of 1 x B pixels, channels last
-    return conv2d(image, weight.contiguous()[:, :, None, None], bias).permute(0, 2, 3, 1).squeeze(1)
+    return out.view(joints, len(matrix), bodies, -1)

@@ -1,7 +1,8 @@
-"""The graph convolution of ST-GCN for a processor: neighbours are added up first, then channels are mixed once.
+"""The graph convolution of ST-GCN for a processor: neighbours are added up edge by edge.
 
 A skeleton is a tree, so the three partitions together hold about 3 V non-zero weights of 3 V²: adding up along these
-edges costs next to nothing, and as ``C <= C'`` it is done where there are fewer channels.
+edges costs next to nothing. Nothing but the input is kept for the way back; making the rest anew is quicker than
+fetching it from memory.
 """
 
 from __future__ import annotations
@@ -10,30 +11,29 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d
+
+from c2vl_lab.models.products import multiply, weight_gradient
 
 
 class Edges(NamedTuple):
     """Non-zero places of a partitioned adjacency (K, V, V): in partition k, joint w collects joint v.
 
     Attributes:
-        part, source, target: (E,) k, v and w of each edge.
-        plan: the same as numbers.
-        parts: K.
+        part, source, target: (E,) k, v and w of each edge; by partition.
+        plan: by partition, (v, w) of each of its edges.
     """
 
     part: Tensor
     source: Tensor
     target: Tensor
-    plan: tuple[tuple[int, int, int], ...]
-    parts: int
+    plan: tuple[tuple[tuple[int, int], ...], ...]
 
     @classmethod
     def of(cls, adjacency: Tensor) -> Edges:
-        """The edges of an adjacency; every joint must be on one."""
+        """The edges of an adjacency."""
         part, source, target = adjacency.cpu().nonzero(as_tuple=True)
-        plan = tuple(zip(part.tolist(), source.tolist(), target.tolist(), strict=True))
-        return cls(part, source, target, plan, len(adjacency))
+        plan = tuple(tuple(map(tuple, each.nonzero().tolist())) for each in adjacency.cpu())
+        return cls(part, source, target, plan)  # type: ignore[arg-type]  # pairs, which tuple() does not tell
 
 
 def graph_convolution(x: Tensor, weight: Tensor, offset: Tensor, adjacency: Tensor, edges: Edges) -> Tensor:
@@ -50,66 +50,99 @@ def graph_convolution(x: Tensor, weight: Tensor, offset: Tensor, adjacency: Tens
         (V, T, B, C').
     """
     strength = adjacency[edges.part, edges.source, edges.target]
-    kernel = weight.permute(1, 2, 0).unsqueeze(3)  # the partitions as the taps of a kernel
-    return _GraphConvolution.apply(x.contiguous(), strength, kernel, offset, edges)
+    convolution = _SumsThenMix if weight.shape[1] > weight.shape[2] else _MixThenSums
+    rows = x.contiguous().flatten(1, 2)
+    return convolution.apply(rows, strength, weight, offset, edges).view(*x.shape[:3], -1)
 
 
-class _GraphConvolution(torch.autograd.Function):
-    """x (V, T, B, C), strength (E), kernel (C', C, K, 1), offset (V, C') -> (V, T, B, C')."""
+class _SumsThenMix(torch.autograd.Function):
+    """x (V, R, C), strength (E), weight (K, C', C), offset (V, C') -> (V, R, C').
+
+    K sums side by side, then one product: for blocks whose channels grow.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, strength: Tensor, kernel: Tensor, offset: Tensor, edges: Edges) -> Tensor:
-        sums = _neighbour_sums(x, strength, edges)
-        ctx.save_for_backward(x, strength, kernel, sums)
+    def forward(ctx: Any, x: Tensor, strength: Tensor, weight: Tensor, offset: Tensor, edges: Edges) -> Tensor:
+        ctx.save_for_backward(x, strength, weight)
         ctx.edges = edges
-        out = conv2d(sums.permute(0, 3, 1, 2), kernel).permute(0, 2, 3, 1)  # (V, 1, T * B, C')
-        return out.add_(offset[:, None, None]).view(*x.shape[:3], -1)
+        wide = weight.permute(1, 0, 2).flatten(1)
+        sums = _sums_side_by_side(x, _by_part(strength, edges), edges)
+        return multiply(sums.flatten(0, 1), wide).view(*x.shape[:2], -1).add_(offset[:, None])
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, strength, kernel, sums = ctx.saved_tensors
-        grad = grads[0].contiguous().view(len(x), 1, -1, len(kernel))
-        on_sums, on_kernel, _ = torch.ops.aten.convolution_backward(
-            grad.permute(0, 3, 1, 2), sums.permute(0, 3, 1, 2), kernel, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1,
-            [True, True, False],
-        )  # fmt: skip
-        on_x, on_strength = _back_along_edges(x, strength, on_sums.permute(0, 2, 3, 1).flatten(2), ctx.edges)
-        ones = grad.new_ones(1, 1, grad.shape[2]).expand(len(x), 1, -1)
-        on_offset = torch.bmm(ones, grad[:, 0]).squeeze(1)  # far quicker than a sum over the middle axis
-        return on_x, on_strength, on_kernel, on_offset, None
+        x, strength, weight = ctx.saved_tensors
+        grad, factors = grads[0].contiguous(), _by_part(strength, ctx.edges)
+        rows = grad.flatten(0, 1)
+        on_wide = weight_gradient(rows, _sums_side_by_side(x, factors, ctx.edges).flatten(0, 1))
+        on_weight = on_wide.view(weight.shape[1], weight.shape[0], weight.shape[2]).permute(1, 0, 2)
+        on_x, on_strength = torch.zeros_like(x), []
+        for part, among in enumerate(ctx.edges.plan):
+            on_sums = multiply(rows, weight[part].t()).view_as(x)
+            for (source, target), factor in zip(among, factors[part], strict=True):
+                on_x[source].add_(on_sums[target], alpha=factor)
+                on_strength.append(torch.dot(on_sums[target].flatten(), x[source].flatten()))
+        return on_x, torch.stack(on_strength), on_weight, grad.sum(dim=1), None
 
 
-def _neighbour_sums(x: Tensor, strength: Tensor, edges: Edges) -> Tensor:
-    """(V, T, B, C) -> (V, K, T * B, C)."""
-    rows = x.flatten(1, 2)
-    sums = x.new_empty(len(x), edges.parts, *rows.shape[1:])
-    begun: set[tuple[int, int]] = set()
-    for (part, source, target), factor in zip(edges.plan, strength.tolist(), strict=True):
-        _collect(sums[target, part], rows[source], factor, (target, part) not in begun)
-        begun.add((target, part))
-    for target in range(len(x)):
-        for part in range(edges.parts):
-            if (target, part) not in begun:
-                sums[target, part] = 0  # a tip has nobody farther out, the root nobody nearer
-    return sums
+class _MixThenSums(torch.autograd.Function):
+    """The same in the other order, K products and then sums; for blocks that keep their channels."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, strength: Tensor, weight: Tensor, offset: Tensor, edges: Edges) -> Tensor:
+        ctx.save_for_backward(x, strength, weight)
+        ctx.edges = edges
+        factors, rows = _by_part(strength, edges), x.flatten(0, 1)
+        out = x.new_empty(*x.shape[:2], weight.shape[1])
+        begun: set[int] = set()
+        for part, among in enumerate(edges.plan):
+            mixed = multiply(rows, weight[part]).view_as(out)
+            for (source, target), factor in zip(among, factors[part], strict=True):
+                if target in begun:
+                    out[target].add_(mixed[source], alpha=factor)
+                else:
+                    torch.add(offset[target], mixed[source], alpha=factor, out=out[target])
+                begun.add(target)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, strength, weight = ctx.saved_tensors
+        grad, factors, rows = grads[0].contiguous(), _by_part(strength, ctx.edges), x.flatten(0, 1)
+        on_x, on_weight, on_strength = torch.zeros_like(rows), torch.empty_like(weight), []
+        for part, among in enumerate(ctx.edges.plan):
+            mixed = multiply(rows, weight[part]).view_as(grad)
+            for source, target in among:
+                on_strength.append(torch.dot(mixed[source].flatten(), grad[target].flatten()))
+            collected = _collect(mixed, grad, [(target, source) for source, target in among], factors[part])
+            on_weight[part] = weight_gradient(collected.flatten(0, 1), rows)
+            on_x += multiply(collected.flatten(0, 1), weight[part].t())
+        return on_x.view_as(x), torch.stack(on_strength), on_weight, grad.sum(dim=1), None
 
 
-def _back_along_edges(x: Tensor, strength: Tensor, on_sums: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
-    """Gradients of x and of the edges' strengths from (V, K, T * B * C)."""
-    rows = x.flatten(1)
-    on_x = torch.empty_like(rows)
-    on_strength = []
+def _by_part(strength: Tensor, edges: Edges) -> list[list[float]]:
+    """(E) -> its numbers by partition."""
+    numbers = iter(strength.tolist())
+    return [[next(numbers) for _ in among] for among in edges.plan]
+
+
+def _sums_side_by_side(x: Tensor, factors: list[list[float]], edges: Edges) -> Tensor:
+    """(V, R, C) -> (V, R, K * C)."""
+    sums = x.new_empty(*x.shape[:2], len(edges.plan), x.shape[2])
+    for part, among in enumerate(edges.plan):
+        _collect(sums[:, :, part], x, list(among), factors[part])
+    return sums.flatten(2)
+
+
+def _collect(into: Tensor, x: Tensor, among: list[tuple[int, int]], factors: list[float]) -> Tensor:
+    """``into[target]`` becomes the sum of factor * x[source] over its edges, zero without any; returned."""
     begun: set[int] = set()
-    for (part, source, target), factor in zip(edges.plan, strength.tolist(), strict=True):
-        _collect(on_x[source], on_sums[target, part], factor, source not in begun)
-        begun.add(source)
-        on_strength.append(torch.dot(on_sums[target, part], rows[source]))
-    return on_x.view_as(x), torch.stack(on_strength)
-
-
-def _collect(into: Tensor, values: Tensor, factor: float, first: bool) -> None:
-    """``into`` becomes, or grows by, factor * values."""
-    if first:
-        torch.mul(values, factor, out=into)
-    else:
-        into.add_(values, alpha=factor)
+    for (source, target), factor in zip(among, factors, strict=True):
+        if target in begun:
+            into[target].add_(x[source], alpha=factor)
+        else:
+            torch.mul(x[source], factor, out=into[target])
+        begun.add(target)
+    for target in set(range(len(into))) - begun:
+        into[target] = 0  # a tip has nobody farther out, the root nobody nearer
+    return into

@@ -11,7 +11,7 @@ from torch.nn.functional import batch_norm
 Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
 
-def normalise(x: Tensor, norm: Norm, copies: int = 0, relu: bool = False) -> Tensor:
+def normalise(x: Tensor, norm: Norm, copies: int = 0, relu: bool = False, left_out: Tensor | None = None) -> Tensor:
     """Batch norm over all axes but the last, by the statistics of this batch; the running ones are kept up.
 
     Args:
@@ -19,13 +19,16 @@ def normalise(x: Tensor, norm: Norm, copies: int = 0, relu: bool = False) -> Ten
         norm: parameters and running statistics.
         copies: how many bodies equal to the last one stand beside it; they count in the statistics and gradients.
         relu: whether a ReLU follows.
+        left_out: (C) bias that was not added to x, for batch norm takes it out again; only the running mean shows it.
     """
     if norm.num_batches_tracked is not None:
         norm.num_batches_tracked.add_(1)
     share = 1 / float(norm.num_batches_tracked or 1) if norm.momentum is None else norm.momentum
-    return _BatchNorm.apply(
-        x, norm.weight, norm.bias, norm.running_mean, norm.running_var, share, norm.eps, copies, relu
-    )
+    running = (norm.running_mean, norm.running_var, share)
+    out = _BatchNorm.apply(x, norm.weight, norm.bias, left_out, running, norm.eps, copies, relu)
+    if left_out is not None and norm.running_mean is not None:
+        norm.running_mean.add_(left_out.detach(), alpha=share)
+    return out
 
 
 def scale_and_shift(norm: Norm) -> tuple[Tensor, Tensor]:
@@ -40,20 +43,18 @@ class _BatchNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, running_mean: Tensor, running_var: Tensor, share: float,
-        eps: float, copies: int, relu: bool,
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, left_out: Tensor | None,
+        running: tuple[Tensor, Tensor, float], eps: float, copies: int, relu: bool,
     ) -> Tensor:  # fmt: skip
         image = x.permute(0, 3, 1, 2)
         if copies:
             mean, variance, total = _joint_statistics(x, copies)
-            running_mean.lerp_(mean, share)
-            running_var.lerp_(variance * (total / (total - 1)), share)
+            running[0].lerp_(mean, running[2])
+            running[1].lerp_(variance * (total / (total - 1)), running[2])
             out = batch_norm(image, mean, variance, weight, bias, False, 0.0, eps)
             spread = variance
         else:
-            out, mean, spread = torch.native_batch_norm(
-                image, weight, bias, running_mean, running_var, True, share, eps
-            )
+            out, mean, spread = torch.native_batch_norm(image, weight, bias, *running[:2], True, running[2], eps)
         out = out.permute(0, 2, 3, 1)
         if relu:
             out.relu_()
@@ -74,7 +75,8 @@ class _BatchNorm(torch.autograd.Function):
         on_x = on_x.permute(0, 2, 3, 1)
         if copies:
             _add_statistics_part(on_x, x, weight, mean, (spread + eps).rsqrt(), on_weight, on_bias, copies)
-        return on_x, on_weight, on_bias, None, None, None, None, None, None
+        on_left_out = torch.zeros_like(on_bias) if ctx.needs_input_grad[3] else None
+        return on_x, on_weight, on_bias, on_left_out, None, None, None, None
 
 
 def _joint_statistics(x: Tensor, copies: int) -> tuple[Tensor, Tensor, int]:

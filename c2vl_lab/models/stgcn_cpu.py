@@ -40,17 +40,18 @@ def narrow_form(model: STGCN, x: Tensor) -> Tensor:
     block = _training_block if model.training else _evaluation_block
     for parameters, importance in zip(model.blocks, model.importance, strict=True):
         flat = block(flat, cast("GraphBlock", parameters), model.adjacency * importance, model.edges, copies)
-    return flat.mean(dim=(0, 1))[place].mean(dim=1)
+    features = flat.sum(dim=(0, 1)) / (flat.shape[0] * flat.shape[1])  # unlike mean, no gradient of full size
+    return features[place].mean(dim=1)
 
 
 def _training_block(x: Tensor, block: GraphBlock, adjacency: Tensor, edges: Edges, copies: int) -> Tensor:
     """(V, T, B, C) -> (V, T', B, C'), batch norm by this batch."""
     weight, offset = _mix(block, adjacency)
     out = normalise(graph_convolution(x, weight, offset, adjacency, edges), block.mix_norm, copies, relu=True)
-    out = normalise(_convolution(out, block.time.weight, _bias(block.time), block.stride), block.time_norm, copies)
+    out = normalise(_convolution(out, block.time), block.time_norm, copies, left_out=block.time.bias)
     skip = x if block.residual else None
     if block.skip is not None and block.skip_norm is not None:
-        skip = normalise(_convolution(x, block.skip.weight, _bias(block.skip), block.stride), block.skip_norm, copies)
+        skip = normalise(_convolution(x, block.skip), block.skip_norm, copies, left_out=block.skip.bias)
     return finish_block(out, skip, block.dropout)
 
 
@@ -60,10 +61,10 @@ def _evaluation_block(x: Tensor, block: GraphBlock, adjacency: Tensor, edges: Ed
     scale, shift = scale_and_shift(block.mix_norm)
     out = graph_convolution(x, weight * scale[:, None], offset * scale + shift, adjacency, edges)
     out = torch.relu(out) if torch.is_grad_enabled() else out.relu_()
-    out = _normed_convolution(out, block.time, block.time_norm, block.stride)
+    out = _convolution(out, block.time, block.time_norm)
     skip = x if block.residual else None
-    if block.skip is not None and block.skip_norm is not None:
-        skip = _normed_convolution(x, block.skip, block.skip_norm, block.stride)
+    if block.skip is not None:
+        skip = _convolution(x, block.skip, block.skip_norm)
     return finish_block(out, skip, 0.0)
 
 
@@ -71,23 +72,19 @@ def _mix(block: GraphBlock, adjacency: Tensor) -> tuple[Tensor, Tensor]:
     """(K, C', C) channel mix, and what its bias adds at each joint: (V, C')."""
     parts = len(adjacency)
     weight = block.mix.weight.view(parts, -1, block.mix.in_channels)
-    return weight, adjacency.sum(dim=1).t() @ _bias(block.mix).view(parts, -1)
+    return weight, adjacency.sum(dim=1).t() @ cast(Tensor, block.mix.bias).view(parts, -1)
 
 
-def _normed_convolution(x: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d, stride: int) -> Tensor:
-    """Convolution and batch norm by the running statistics in one."""
-    scale, shift = scale_and_shift(norm)
-    return _convolution(x, convolution.weight * scale[:, None, None, None], _bias(convolution) * scale + shift, stride)
+def _convolution(x: Tensor, layer: nn.Conv2d, norm: nn.BatchNorm2d | None = None) -> Tensor:
+    """Over time, zero padding of half a kernel: (V, T, B, C) -> (V, T', B, C').
 
-
-def _bias(layer: nn.Conv2d) -> Tensor:
-    return cast(Tensor, layer.bias)  # all convolutions of a block have one
-
-
-def _convolution(x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
-    """Over time, zero padding of half a kernel: (V, T, B, C) -> (V, T', B, C')."""
-    taps = weight.shape[2]
-    if taps > 1 and weight.shape[1] >= FOURIER_FROM:
+    With a norm its running statistics are part of the weights; without one the bias is left out.
+    """
+    weight, bias, taps, stride = layer.weight, None, layer.kernel_size[0], layer.stride[0]
+    if norm is not None:
+        scale, shift = scale_and_shift(norm)
+        weight, bias = weight * scale[:, None, None, None], cast(Tensor, layer.bias) * scale + shift
+    if taps > 1 and layer.in_channels >= FOURIER_FROM:
         return fourier_convolution(x, weight, bias, stride)
     image = x.permute(0, 3, 1, 2)  # V images of T x B pixels, channels last
     return conv2d(image, weight, bias, (stride, 1), (taps // 2, 0)).permute(0, 2, 3, 1)

@@ -1,0 +1,234 @@
+"""Measure our ST-GCN on a processor against a plain one: ``python -m benchmarks.encoder``.
+
+CPU time of one thread, both in one process and in turns, the median of the rounds' ratios. A training step is the
+features of a batch, a symmetric contrast to given targets, the gradients and one step of SGD with momentum. "Same
+allocator": both with the settings under which the C library keeps freed memory; "as ordinarily launched": the plain one
+in a process without them. Data are generated, weights are random, nothing is asserted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measuring import Row, as_json, machine, one_thread, paired, ratio, show
+
+one_thread()
+
+import torch  # noqa: E402 - after the number of threads is set
+import torch.nn.functional as F  # noqa: E402
+
+from benchmarks.reference_stgcn import PlainSTGCN  # noqa: E402
+from c2vl_lab.data.layouts import KINECT20, NTU25, JointLayout  # noqa: E402
+from c2vl_lab.models.graph import spatial_partitions  # noqa: E402
+from c2vl_lab.models.stgcn import STGCN  # noqa: E402
+
+# The C library hands large freed blocks back to the system and has to clear them when it gets them again. These keep
+# them; they are read when a process starts, so the command starts itself once more.
+KEEP_MEMORY = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "1000000000000",
+    "MALLOC_TOP_PAD_": "268435456",
+}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured.
+
+    Attributes:
+        repeats: rounds of each pair.
+        clips: in a batch.
+        frames: lengths of clips.
+        width: channels of the first block.
+        dim: feature width.
+        ordinary: whether the plain one is timed in a process of its own too.
+    """
+
+    repeats: int = 7
+    clips: int = 32
+    frames: tuple[int, ...] = (50, 64)
+    width: int = 16
+    dim: int = 256
+    ordinary: bool = True
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kind of batch; ``single`` is the share of clips whose second body is absent."""
+
+    what: str
+    layout: JointLayout
+    bodies: int
+    frames: int
+    dropout: float = 0.5
+    single: float = 0.0
+    targets: tuple[float, float] = (2.3, 2.3)
+
+
+def cases(sizes: Sizes) -> list[Case]:
+    """What is measured."""
+    first = sizes.frames[0]
+    both = [Case(f"25 joints, 2 bodies, T={frames}", NTU25, 2, frames) for frames in sizes.frames]
+    return [
+        *both,
+        Case(f"25 joints, all second bodies absent, T={first}", NTU25, 2, first, 0.0, 1.0, (3.0, 3.5)),
+        Case(f"25 joints, 80 % second bodies absent, T={first}", NTU25, 2, first, 0.0, 0.8, (3.0, 3.5)),
+        Case(f"20 joints (Kinect), 1 body, T={first}", KINECT20, 1, first, targets=(1.0, 1.0)),
+    ]
+
+
+def models(case: Case, sizes: Sizes) -> tuple[torch.nn.Module, torch.nn.Module]:
+    """Ours and the plain one with the same weights."""
+    torch.manual_seed(0)
+    ours = STGCN(case.layout, sizes.width, sizes.dim, case.dropout)
+    plain = PlainSTGCN(torch.from_numpy(spatial_partitions(case.layout)), sizes.width, sizes.dim, case.dropout)
+    plain.load_state_dict(ours.state_dict())
+    return ours, plain
+
+
+def batch(case: Case, sizes: Sizes) -> torch.Tensor:
+    """Random clips; the second bodies of the first ones are absent."""
+    x = torch.randn(
+        sizes.clips, 3, case.frames, len(case.layout), case.bodies, generator=torch.Generator().manual_seed(1)
+    )
+    if case.bodies > 1:
+        x[: round(case.single * sizes.clips), ..., 1:] = 0
+    return x
+
+
+def training(model: torch.nn.Module, x: torch.Tensor, dim: int) -> Callable[[], None]:
+    """One step at a time."""
+    targets = F.normalize(torch.randn(len(x), dim, generator=torch.Generator().manual_seed(2)), dim=1)
+    optimizer = torch.optim.SGD(model.parameters(), 1e-3, momentum=0.9)
+    own = torch.arange(len(x))
+
+    def step() -> None:
+        model.train()
+        optimizer.zero_grad()
+        likeness = F.normalize(model(x), dim=1) @ targets.t() / 0.1
+        (F.cross_entropy(likeness, own) + F.cross_entropy(likeness.t(), own)).backward()
+        optimizer.step()
+
+    return step
+
+
+def inference(model: torch.nn.Module, x: torch.Tensor) -> Callable[[], None]:
+    """Features of the batch."""
+
+    def run() -> None:
+        model.eval()
+        with torch.inference_mode():
+            model(x)
+
+    return run
+
+
+def measure(sizes: Sizes) -> list[Row]:
+    """One row for each case in training and inference; then the plain one as ordinarily launched."""
+    torch.set_num_threads(1)
+    rows = []
+    ours_at = {}
+    for case in cases(sizes):
+        print(f"measuring {case.what} ...", file=sys.stderr, flush=True)
+        both, x = models(case, sizes), batch(case, sizes)
+        for kind, target in zip(("training", "inference"), case.targets, strict=True):
+            tasks = [training(m, x, sizes.dim) if kind == "training" else inference(m, x) for m in both]
+            times = paired(tasks, sizes.repeats)
+            ours_at.setdefault(kind, statistics.median(times[0]))
+            rows.append(_row(f"{kind}, {case.what}", *times, target, sizes, f"plain, dropout {case.dropout:g}"))
+    if sizes.ordinary:
+        for kind, seconds in ours_at.items():
+            theirs = ordinary(kind, sizes)
+            row = _row(
+                f"{kind}, {cases(sizes)[0].what}", [seconds], [theirs], 3.0, sizes, "plain, as ordinarily launched"
+            )
+            rows.append(row)
+    return rows
+
+
+def _row(what: str, ours: list[float], theirs: list[float], target: float, sizes: Sizes, reference: str) -> Row:
+    times = ratio(ours, theirs)
+    each = [statistics.median(seconds) * 1e3 / sizes.clips for seconds in (ours, theirs)]
+    return Row(what, each[0], "ms/clip", reference, each[1], times, f">= {target:g}x", times >= target)
+
+
+def ordinary(kind: str, sizes: Sizes) -> float:
+    """CPU seconds of the plain one in a process with the C library's own settings."""
+    words = ["--plain", kind, "--repeats", str(sizes.repeats), "--clips", str(sizes.clips), "--width", str(sizes.width)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.encoder",
+        *words,
+        "--frames",
+        str(sizes.frames[0]),
+        "--dim",
+        str(sizes.dim),
+    ]
+    without = {name: value for name, value in os.environ.items() if name not in KEEP_MEMORY}
+    answer = subprocess.run(command, env=without, capture_output=True, text=True, check=True)
+    return float(answer.stdout.split()[-1])
+
+
+def _plain_alone(kind: str, sizes: Sizes) -> float:
+    torch.set_num_threads(1)
+    case = cases(sizes)[0]
+    _, plain = models(case, sizes)
+    x = batch(case, sizes)
+    task = training(plain, x, sizes.dim) if kind == "training" else inference(plain, x)
+    task()
+    times = []
+    for _ in range(sizes.repeats):
+        start = time.process_time()
+        task()
+        times.append(time.process_time() - start)
+    return statistics.median(times)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command."""
+    known = Sizes()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.encoder", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--repeats", type=int, default=known.repeats, help="rounds of each pair")
+    parser.add_argument("--clips", type=int, default=known.clips, help="in a batch")
+    parser.add_argument("--frames", default=",".join(map(str, known.frames)), help="lengths of clips")
+    parser.add_argument("--width", type=int, default=known.width, help="16 (1/4) or 64 (full)")
+    parser.add_argument("--dim", type=int, default=known.dim)
+    parser.add_argument("--plain", choices=["training", "inference"], help="only the plain one's CPU seconds")
+    parser.add_argument("--json", type=Path, help="write the rows there too")
+    given = parser.parse_args(arguments)
+    frames = tuple(int(length) for length in given.frames.split(","))
+    sizes = Sizes(given.repeats, given.clips, frames, given.width, given.dim)
+    if given.plain:
+        print(_plain_alone(given.plain, sizes))
+        return 0
+    if sys.platform == "linux" and arguments is None and not all(name in os.environ for name in KEEP_MEMORY):
+        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.encoder", *sys.argv[1:]], os.environ | KEEP_MEMORY)
+    rows = measure(sizes)
+    words = sys.argv[1:] if arguments is None else arguments
+    command = " ".join([os.path.basename(sys.executable), "-m", "benchmarks.encoder", *words])
+    about: dict[str, Any] = machine() | {
+        "processor's instructions": torch.backends.cpu.get_cpu_capability(),
+        "command": command,
+        "clips in a batch": sizes.clips,
+        "rounds": sizes.repeats,
+    }
+    print(show(rows))
+    print("\n" + "\n".join(f"{key}: {value}" for key, value in about.items()))
+    if given.json:
+        given.json.write_text(json.dumps({"rows": as_json(rows), "about": about}, indent=1, default=str))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
