@@ -318,6 +318,7 @@ def test_wrong_folders_styles_and_doubles_are_told(tmp_path):
     with pytest.raises(MissingError, match="which is no folder"):
         open_pictures(f"video:{tmp_path / 'absent'}", store)
     write_video(tmp_path / "videos" / "other.avi", 3)
+    (tmp_path / "videos" / f"{ONE}_rgb.avi").symlink_to(tmp_path / "not fetched.avi")
     with pytest.raises(MissingError, match=f"wanted videos like {ONE}_rgb.avi.*found 1 others, for example other"):
         open_pictures(f"video:{tmp_path}", store)
     with pytest.raises(ConfigError, match="style of pictures named 'crops'"):

@@ -216,7 +216,9 @@ def joint_places(store: SkeletonStore) -> Callable[[Clip, int, int], np.ndarray]
 
 
 def find_videos(folder: str | Path) -> dict[str, list[Path]]:
-    """Video files below a folder by name without ending; links to folders are followed, but not in circles.
+    """Video files below a folder by name without ending.
+
+    Links to folders are followed, but not in circles; a link to a file that is not there (git-annex) is no video.
 
     Raises:
         MissingError: there is no such folder.
@@ -236,7 +238,7 @@ def find_videos(folder: str | Path) -> dict[str, list[Path]]:
             continue
         seen.add(real)
         for name in sorted(names):
-            if name.lower().endswith(ENDINGS):
+            if name.lower().endswith(ENDINGS) and os.path.exists(os.path.join(here, name)):
                 found.setdefault(Path(name).stem, []).append(Path(here) / name)
     return found
 
