@@ -15,6 +15,9 @@ from torch import Tensor
 from c2vl_lab.models.products import multiply, weight_gradient
 
 
+FEW = 32  # channels
+
+
 class Edges(NamedTuple):
     """Non-zero places of a partitioned adjacency (K, V, V): in partition k, joint w collects joint v.
 
@@ -50,7 +53,7 @@ def graph_convolution(x: Tensor, weight: Tensor, offset: Tensor, adjacency: Tens
         (V, T, B, C').
     """
     strength = adjacency[edges.part, edges.source, edges.target]
-    convolution = _SumsThenMix if weight.shape[1] > weight.shape[2] else _MixThenSums
+    convolution = _EdgeByEdge if weight.shape[1] <= FEW else _SumsThenMix
     rows = x.contiguous().flatten(1, 2)
     return convolution.apply(rows, strength, weight, offset, edges).view(*x.shape[:3], -1)
 
@@ -85,39 +88,40 @@ class _SumsThenMix(torch.autograd.Function):
         return on_x, torch.stack(on_strength), on_weight, grad.sum(dim=1), None
 
 
-class _MixThenSums(torch.autograd.Function):
-    """The same in the other order, K products and then sums; for blocks that keep their channels."""
+class _EdgeByEdge(torch.autograd.Function):
+    """The same, one small product per edge, whose rows stay in the cache; for blocks of few channels."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, strength: Tensor, weight: Tensor, offset: Tensor, edges: Edges) -> Tensor:
         ctx.save_for_backward(x, strength, weight)
         ctx.edges = edges
-        factors, rows = _by_part(strength, edges), x.flatten(0, 1)
+        kernels = weight.transpose(1, 2).contiguous()
         out = x.new_empty(*x.shape[:2], weight.shape[1])
         begun: set[int] = set()
-        for part, among in enumerate(edges.plan):
-            mixed = multiply(rows, weight[part]).view_as(out)
-            for (source, target), factor in zip(among, factors[part], strict=True):
-                if target in begun:
-                    out[target].add_(mixed[source], alpha=factor)
-                else:
-                    torch.add(offset[target], mixed[source], alpha=factor, out=out[target])
-                begun.add(target)
+        for part, source, target, factor in _walk(edges, strength):
+            start = out[target] if target in begun else offset[target]
+            torch.addmm(start, x[source], kernels[part], alpha=factor, out=out[target])
+            begun.add(target)
         return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, strength, weight = ctx.saved_tensors
-        grad, factors, rows = grads[0].contiguous(), _by_part(strength, ctx.edges), x.flatten(0, 1)
-        on_x, on_weight, on_strength = torch.zeros_like(rows), torch.empty_like(weight), []
-        for part, among in enumerate(ctx.edges.plan):
-            mixed = multiply(rows, weight[part]).view_as(grad)
-            for source, target in among:
-                on_strength.append(torch.dot(mixed[source].flatten(), grad[target].flatten()))
-            collected = _collect(mixed, grad, [(target, source) for source, target in among], factors[part])
-            on_weight[part] = weight_gradient(collected.flatten(0, 1), rows)
-            on_x += multiply(collected.flatten(0, 1), weight[part].t())
-        return on_x.view_as(x), torch.stack(on_strength), on_weight, grad.sum(dim=1), None
+        grad, on_x, edges = grads[0].contiguous(), torch.zeros_like(x), ctx.edges
+        products = weight.new_empty(len(strength), *weight.shape[1:])
+        for edge, (part, source, target, factor) in enumerate(_walk(edges, strength)):
+            on_x[source].addmm_(grad[target], weight[part], alpha=factor)
+            torch.mm(grad[target].t(), x[source], out=products[edge])
+        on_strength = (products * weight[edges.part]).sum(dim=(1, 2))
+        on_weight = torch.zeros_like(weight).index_add_(0, edges.part, products * strength[:, None, None])
+        return on_x, on_strength, on_weight, grad.sum(dim=1), None
+
+
+def _walk(edges: Edges, strength: Tensor) -> list[tuple[int, int, int, float]]:
+    """(k, v, w, strength) of each edge."""
+    parts = [part for part, among in enumerate(edges.plan) for _ in among]
+    pairs = [pair for among in edges.plan for pair in among]
+    return [(k, v, w, s) for k, (v, w), s in zip(parts, pairs, strength.tolist(), strict=True)]
 
 
 def _by_part(strength: Tensor, edges: Edges) -> list[list[float]]:
