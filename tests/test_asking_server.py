@@ -85,7 +85,7 @@ def test_what_stays_bad_is_listed_exactly_with_the_reason(tmp_path):
         assert reasons[2].startswith("HTTP 500") and reasons[3].startswith("HTTP 400")
         counts = Counter(request["how"] for request in server.requests)
         assert counts == {"ok": 1, "empty": 2, "signs": 2, "broken": 4, "bad": 2}
-        with pytest.raises(MissingError, match=r"4 sentences of 1 clips are missing .*place 1: rejected 2 times"):
+        with pytest.raises(MissingError, match=r"4 sentences of 1 clips are missing .*sentence 2: rejected 2 times"):
             answers.to_prompts(["a"], outcome.series)
         assert answers.to_prompts(["a"], outcome.series, at_least=1) == {"a": [GOOD] * 5}
         # later: the limit holds for rejected answers, also after a restart; failures are asked again

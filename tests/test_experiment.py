@@ -328,7 +328,7 @@ def test_missing_answers_of_a_training_clip_are_named(base, tmp_path):
     experiment = open_experiment(base)
     gone = experiment.store.names[experiment.split.train[3]]
     answered(tmp_path, {name: texts for name, texts in prompts.items() if name != gone})
-    with pytest.raises(MissingError, match=f"2 sentences of 1 clips are missing .{gone}, place 0: not answered"):
+    with pytest.raises(MissingError, match=f"2 sentences of 1 clips are missing .{gone}, sentence 1: not answered"):
         open_experiment(replace(base, captions=f"answers:{tmp_path}")).training_set()
 
 
