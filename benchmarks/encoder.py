@@ -1,9 +1,9 @@
 """Measure our ST-GCN on a processor against a plain one: ``python -m benchmarks.encoder``.
 
 CPU time of one thread, both in one process and in turns, the median of the rounds' ratios. A training step is the
-features of a batch, a symmetric contrast to given targets, the gradients and one step of SGD with momentum. "Same
-allocator": both with the settings under which the C library keeps freed memory; "as ordinarily launched": the plain one
-in a process without them. Data are generated, weights are random, nothing is asserted.
+features of a batch, a symmetric contrast to given targets, the gradients and one step of SGD with momentum. Both
+run in a process that keeps freed memory (:mod:`c2vl_lab.models.memory`); "as ordinarily launched" is the plain one in a
+process of its own that does not. Data are generated, weights are random, nothing is asserted.
 """
 
 from __future__ import annotations
@@ -30,15 +30,8 @@ import torch.nn.functional as F  # noqa: E402
 from benchmarks.reference_stgcn import PlainSTGCN  # noqa: E402
 from c2vl_lab.data.layouts import KINECT20, NTU25, JointLayout  # noqa: E402
 from c2vl_lab.models.graph import spatial_partitions  # noqa: E402
+from c2vl_lab.models.memory import OWN_SETTINGS, keep_freed_memory  # noqa: E402
 from c2vl_lab.models.stgcn import STGCN  # noqa: E402
-
-# The C library hands large freed blocks back to the system and has to clear them when it gets them again. These keep
-# them; they are read when a process starts, so the command starts itself once more.
-KEEP_MEMORY = {
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": "1000000000000",
-    "MALLOC_TOP_PAD_": "268435456",
-}
 
 
 @dataclass(frozen=True)
@@ -136,8 +129,9 @@ def inference(model: torch.nn.Module, x: torch.Tensor) -> Callable[[], None]:
 def measure(sizes: Sizes) -> list[Row]:
     """One row for each case in training and inference; then the plain one as ordinarily launched."""
     torch.set_num_threads(1)
+    keep_freed_memory()
     rows = []
-    ours_at = {}
+    ours_at: dict[str, float] = {}
     for case in cases(sizes):
         print(f"measuring {case.what} ...", file=sys.stderr, flush=True)
         both, x = models(case, sizes), batch(case, sizes)
@@ -175,7 +169,7 @@ def ordinary(kind: str, sizes: Sizes) -> float:
         "--dim",
         str(sizes.dim),
     ]
-    without = {name: value for name, value in os.environ.items() if name not in KEEP_MEMORY}
+    without = {name: value for name, value in os.environ.items() if name not in OWN_SETTINGS}
     answer = subprocess.run(command, env=without, capture_output=True, text=True, check=True)
     return float(answer.stdout.split()[-1])
 
@@ -212,8 +206,6 @@ def main(arguments: list[str] | None = None) -> int:
     if given.plain:
         print(_plain_alone(given.plain, sizes))
         return 0
-    if sys.platform == "linux" and arguments is None and not all(name in os.environ for name in KEEP_MEMORY):
-        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.encoder", *sys.argv[1:]], os.environ | KEEP_MEMORY)
     rows = measure(sizes)
     words = sys.argv[1:] if arguments is None else arguments
     command = " ".join([os.path.basename(sys.executable), "-m", "benchmarks.encoder", *words])

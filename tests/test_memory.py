@@ -1,0 +1,43 @@
+"""Freed memory stays with the process."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import resource, sys, torch
+from c2vl_lab.models.memory import keep_freed_memory
+print(keep_freed_memory() if sys.argv[1] == "keep" else None)
+def use():
+    x = torch.empty(16_000_000).fill_(1)  # 64 MB, 15,625 pages
+for _ in range(8):  # the heap finds its size
+    use()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(3):
+    use()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def run(mode, **environment):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    command = [sys.executable, "-c", PROGRAM, mode]
+    return subprocess.run(command, env=clean | environment, capture_output=True, text=True, check=True).stdout.split()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
+def test_blocks_are_used_again_without_new_pages():
+    said, pages = run("keep")
+    assert said == "True" and int(pages) < 1000
+    assert int(run("plain")[1]) > 3000  # or there was nothing to gain
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
+def test_settings_of_the_user_are_left_alone():
+    said, pages = run("keep", MALLOC_TRIM_THRESHOLD_="131072", MALLOC_MMAP_THRESHOLD_="131072")
+    assert said == "True" and int(pages) > 3000
