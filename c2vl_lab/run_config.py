@@ -91,7 +91,7 @@ class RunConfig:
     sentences: str = ALL
     class_texts: str = ""
     pictures: str = ""
-    pictures_per_clip: int = 4
+    pictures_per_clip: int = 16
     picture_style: str = "crop+overlay"
     pooling: str = "mean"
     components: int = 256

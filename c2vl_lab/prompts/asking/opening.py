@@ -29,9 +29,7 @@ def open_answers(spec: str) -> tuple[AnswerStore, Series]:
     """
     folder, _, wanted = spec.removeprefix(ANSWERS).partition("#")
     if not folder or not Path(folder).is_dir():
-        raise MissingError(
-            f"captions='{spec}': there is no folder '{folder}'. `c2vl ask` makes one."
-        )
+        raise MissingError(f"captions='{spec}': there is no folder '{folder}'. `c2vl ask` makes one.")
     answers = AnswerStore(folder)
     if not wanted:
         return answers, answers.find()
