@@ -27,7 +27,8 @@ from c2vl_lab.bench.runs import Job, take_lock
 from c2vl_lab.bench.suite import Suite, load_suite
 from c2vl_lab.data.datasets import store_from_arrays
 from c2vl_lab.data.layouts import NTU25
-from c2vl_lab.errors import C2VLError, ConfigError, DataError, StorageError
+from c2vl_lab.errors import C2VLError, ConfigError, DataError, MissingError, StorageError
+from c2vl_lab.prompts.asking.answers import AnswerStore
 
 PARAMETERS = """run_dir: str = "run"  # folder
 seed: int = 0  # a number
@@ -226,6 +227,25 @@ def test_the_data_fingerprint_sees_a_changed_file(tmp_path):
     assert before == data_fingerprint(parameters | {"work_dir": "elsewhere"})
     prompts.write_text("{ }")
     assert before != data_fingerprint(parameters)
+
+
+def test_the_data_fingerprint_sees_an_edited_sentence_of_an_answer_series(tmp_path):
+    (tmp_path / "in.json").write_text('{"a": ["One.", "Two."], "b": ["One.", "Two."]}')
+    answers = AnswerStore(tmp_path / "answers #1")
+    series = answers.import_prompts(tmp_path / "in.json")
+    answers.close()
+
+    def key(more: str = "") -> str:
+        return data_fingerprint({"captions": f"answers:{answers.folder}{more}"})
+
+    before = key()
+    assert before and before == key(f"#{series.id}")
+    answers.replace(series, "b", 1, "Three.")
+    assert key() != before
+    answers.restore(series, "b", 1)
+    assert key() == before
+    with pytest.raises(MissingError, match="there is no folder"):
+        data_fingerprint({"captions": "answers:nowhere"})
 
 
 def test_the_data_fingerprint_sees_a_changed_teacher(tmp_path):

@@ -12,6 +12,7 @@ import c2vl_lab
 from c2vl_lab.artifacts import file_sha256, fingerprint
 from c2vl_lab.data.datasets import DATASETS, dataset_key, sources_key
 from c2vl_lab.errors import ConfigError, MissingError, near_miss
+from c2vl_lab.prompts.asking.opening import ANSWERS, open_answers
 from c2vl_lab.prompts.depth import depth_archives
 from c2vl_lab.prompts.pictures import KINDS as PICTURES
 from c2vl_lab.teachers.loading import KINDS as TEACHERS
@@ -38,12 +39,35 @@ def data_fingerprint(parameters: dict[str, Any]) -> str:
     texts = str(parameters.get("class_texts", ""))
     parts = {
         "dataset": _dataset_key(dataset, data_dir),
-        "captions": "" if captions == "kinematic" else _file_key(Path(captions), f"captions={captions}"),
+        "captions": _captions_key(captions),
         "class_texts": _file_key(Path(texts), f"class_texts={texts}") if texts else "",
         "teacher": _teacher_key(str(parameters.get("teacher", "offline"))),
         "pictures": _pictures_key(str(parameters.get("pictures", "")), dataset, data_dir),
     }
     return fingerprint(parts) if any(parts.values()) else ""
+
+
+def _captions_key(captions: str) -> str:
+    """A prompts file's digest; of a series of answers the sentences as they are used, edits applied, of all its clips.
+
+    That some clip of the data set has none is found when they are read, and named there.
+    """
+    if captions == "kinematic":
+        return ""
+    if not captions.startswith(ANSWERS):
+        return _file_key(Path(captions), f"captions={captions}")
+    answers, series = open_answers(captions)
+    files = [answers.edits.path, *sorted((answers.folder / series.folder).glob("*.jsonl"))]
+    states = [(path.name, path.stat()) for path in files if path.is_file()]
+    return _answers_key(captions, tuple((name, state.st_size, state.st_mtime_ns) for name, state in states))
+
+
+@lru_cache(maxsize=16)
+def _answers_key(captions: str, states: tuple[tuple[str, int, int], ...]) -> str:
+    """Fingerprint of a series' sentences, read once for all runs of a suite as long as its files are not touched."""
+    answers, series = open_answers(captions)
+    names, places = sorted(answers.clips(series)), range(series.count)
+    return fingerprint([[name, [answers.sentence(series, name, place) for place in places]] for name in names])
 
 
 def _dataset_key(dataset: str, data_dir: str | Path) -> str:

@@ -23,12 +23,16 @@ FORMS = {
 def open_answers(spec: str) -> tuple[AnswerStore, Series]:
     """The answers that ``answers:FOLDER`` or ``answers:FOLDER#ID`` names: a series' id, or the beginning of it.
 
+    A folder's own name may hold the sign # as well.
+
     Raises:
         ConfigError: the folder holds several series that it could mean (they are listed).
         MissingError: there is no such folder, or no such series in it.
     """
-    folder, _, wanted = spec.removeprefix(ANSWERS).partition("#")
-    if not folder or not Path(folder).is_dir():
+    folder, wanted = spec.removeprefix(ANSWERS), ""
+    if "#" in folder and not Path(folder).expanduser().is_dir():
+        folder, _, wanted = folder.rpartition("#")
+    if not folder or not Path(folder).expanduser().is_dir():
         raise MissingError(f"captions='{spec}': there is no folder '{folder}'. `c2vl ask` makes one.")
     answers = AnswerStore(folder)
     if not wanted:
