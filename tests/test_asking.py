@@ -17,7 +17,7 @@ from c2vl_lab.prompts.asking.answers import AnswerStore
 from c2vl_lab.prompts.asking.captioner import KinematicBackend
 from c2vl_lab.prompts.asking.judging import fault_of, tidy
 from c2vl_lab.prompts.asking.lines import LineWriter, append_shared, read_lines
-from c2vl_lab.prompts.asking.looking import answer_table
+from c2vl_lab.prompts.asking.looking import answer_table, edit_table
 from c2vl_lab.prompts.asking.protocol import Answer, Sampling
 from c2vl_lab.prompts.asking.replay import ReplayBackend
 from c2vl_lab.prompts.asking.runner import ask
@@ -186,6 +186,54 @@ def test_marked_clips_are_asked_again_with_another_attempt_and_others_are_not(tm
     assert answers.to_prompts(["a"], again.series)["a"][0] == "In a at 0, attempt 1."
     assert answer_table(answers, again.series)["status"].unique().tolist() == ["answered"]
     assert told(tmp_path)[2].asked == []
+
+
+def test_a_mark_to_ask_again_is_taken_back_until_a_new_answer_is_there(tmp_path):
+    outcome, answers, _ = told(tmp_path)
+    series = outcome.series
+
+    def waiting() -> list[tuple[str, int]]:
+        return [(clip, place) for clip, place, _ in AnswerStore(tmp_path).missing(series, ["a", "b"])]
+
+    answers.reask(series, ["a", "b"])
+    answers.restore(series, "a", 1)
+    assert waiting() == [("a", 0), ("a", 2), ("b", 0), ("b", 1), ("b", 2)]
+    answers.restore(series, "b", None)
+    answers.restore(series, "a", None)
+    assert not waiting() and told(tmp_path)[2].asked == []
+    assert answers.to_prompts(["a"], series)["a"] == [f"In a at {place}, attempt 0." for place in range(3)]
+    answers.reask(series, ["a"])
+    assert told(tmp_path)[2].asked == [("a", 0, 1), ("a", 1, 1), ("a", 2, 1)]
+    answers.replace(series, "a", 0, "Mine.")
+    answers.restore(series, "a", None)
+    new = [f"In a at {place}, attempt 1." for place in range(3)]
+    assert answers.to_prompts(["a"], series)["a"] == new, "the poor answer does not come back"
+    answers.reask(series, ["a"])
+    answers.restore(series, "a", None)
+    assert answers.to_prompts(["a"], series)["a"] == new, "the last one that was good"
+
+
+def test_edits_are_listed_in_the_order_in_which_they_were_made(tmp_path):
+    outcome, answers, _ = told(tmp_path)
+    for clip, place in (("a", 0), ("b", 1), ("a", 2)):
+        answers.exclude(outcome.series, clip, place)
+    table = edit_table(AnswerStore(tmp_path), outcome.series)
+    assert table[["clip", "place"]].values.tolist() == [["a", 1], ["b", 2], ["a", 3]]
+
+
+def test_a_replacement_without_its_text_is_no_edit(tmp_path):
+    outcome, answers, _ = told(tmp_path)
+    answers.edits.add("replace", outcome.series.id, "a", 0)
+    assert answers.to_prompts(["a"], outcome.series)["a"][0] == "In a at 0, attempt 0." and answers.edits.bad == 1
+
+
+def test_importing_again_adds_nothing_also_where_sentences_are_to_be_asked_again(tmp_path):
+    (tmp_path / "in.json").write_text('{"a": ["One.", "Two."]}')
+    answers = AnswerStore(tmp_path / "answers")
+    series = answers.import_prompts(tmp_path / "in.json")
+    answers.reask(series, ["a"])
+    assert answers.import_prompts(tmp_path / "in.json") == series
+    assert [len(answers.records(series, "a", place)) for place in (0, 1)] == [1, 1]
 
 
 def test_missing_answers_are_named_and_may_be_stood_for_only_on_request(tmp_path):

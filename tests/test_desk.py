@@ -99,6 +99,19 @@ def test_calls_and_tables_count_places_from_1(desk):
     assert len(lines(desk)) == 3
 
 
+def test_a_cell_of_a_table_names_a_place(desk):
+    desk.exclude("a", desk.table(["a"]).loc[1, "place"])
+    assert [(line["clip"], line["place"]) for line in lines(desk)] == [("a", 1)]
+
+
+def test_lines_that_are_no_edits_are_told(desk):
+    desk.exclude("a", 1)
+    assert "passed over" not in desk.describe().index
+    with open(desk.answers.edits.path, "a") as stream:
+        stream.write('{"edit": "exclude", "clip": "a"}\n')
+    assert desk.describe().loc["passed over", "value"].startswith("1 lines of ")
+
+
 def test_a_clip_without_any_sentence_left_is_left_out_and_counted(desk):
     desk.exclude("b")
     assert set(desk.prompts()) == {"a", "c", "d"}

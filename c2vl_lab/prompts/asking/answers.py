@@ -211,12 +211,24 @@ class AnswerStore:
         self._edit("exclude", series, clip, place, author=author, note=note)
 
     def restore(self, series: Series, clip: str, place: int | None, author: str = "", note: str = "") -> None:
-        """Take back edits: the answer counts again as the model gave it.
+        """Take back edits: the answer counts again as the model gave it; ``place`` None: all of the clip.
+
+        A mark to ask again is taken back too as long as nothing has come of it; once there is a new good answer, that
+        one counts.
 
         Raises:
             ConfigError: no such clip or place in the series.
         """
-        self._edit("restore", series, clip, place, author=author, note=note)
+        self.refresh(series)
+        places = range(series.count) if place is None else (place,)
+        marked = [at for at in places if self.edits.state(series.id, clip, at).beyond]
+        waiting = [at for at in marked if self.accepted(series, clip, at) is None]
+        back = {at: self._last_good(series, clip, at) for at in waiting}
+        together = len(back) == len(places) and len(set(back.values())) == 1
+        beyond = next(iter(back.values())) if together else None
+        self._edit("restore", series, clip, place, author=author, note=note, beyond=beyond)
+        for at, attempt in {} if together else back.items():
+            self._edit("restore", series, clip, at, author=author, note=note, beyond=attempt)
 
     def reask(self, series: Series, clips: Iterable[str], author: str = "", note: str = "") -> None:
         """Mark clips: their answers and edits count no more, and the next run asks again, with another seed.
@@ -248,7 +260,7 @@ class AnswerStore:
             Record(series.key(place, f"{clip}#{place}"), clip, place, text, time=stamp)
             for clip, sentences in prompts.items()
             for place, text in enumerate(sentences)
-            if self.accepted(series, clip, place) is None
+            if not self.records(series, clip, place)  # those that are to be asked again are here all the same
         ]
         self.add(series, new)
         return series
@@ -274,12 +286,18 @@ class AnswerStore:
             raise ConfigError(f"{series.describe()}: there is no answer about a clip '{clip}'.")
         if place is not None and not 0 <= place < series.count:
             raise ConfigError(f"A clip has the places 0 to {series.count - 1}, found {place}.")
-        self.edits.add(kind, series.id, clip, place, **{name: value for name, value in more.items() if value != ""})
+        said = {name: value for name, value in more.items() if value not in ("", None)}
+        self.edits.add(kind, series.id, clip, place, **said)
         self.edits.refresh()
 
     def _good(self, series: Series, clip: str, place: int, beyond: int) -> Record | None:
         made = self._table(series).at(clip, place)
         return next((record for record in made if not record.rejected and record.attempt >= beyond), None)
+
+    def _last_good(self, series: Series, clip: str, place: int) -> int:
+        """Number of the last attempt that gave a good answer; 0 where none did."""
+        made = self._table(series).at(clip, place)
+        return max((record.attempt for record in made if not record.rejected), default=0)
 
     def _table(self, series: Series) -> Table:
         if series.id not in self._tables:

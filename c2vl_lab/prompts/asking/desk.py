@@ -87,12 +87,15 @@ class Desk:
         states = table["status"].value_counts().to_dict()
         series = self.series
         asked = {"question": f"{series.text} ({series.question}, version {series.version})"} if series.pictures else {}
+        edits = self.answers.edits
+        bad = {"passed over": f"{edits.bad:,} lines of {edits.path} that are no edits; mend them"} if edits.bad else {}
         rows = {
             "said by": f"{series.model} {series.revision[:12]}".strip(),
             **asked,
             "folder": str(self.answers.folder / self.series.folder),
             "clips": f"{len(self.names):,} of {len(self.store):,}, {whole:,} with all sentences",
             "sentences": "; ".join(f"{count:,} {status}" for status, count in states.items()),
+            **bad,
             "pre-training takes them with": f'captions="{self.captions}"',
         }
         return pd.DataFrame({"value": rows})
@@ -149,6 +152,8 @@ class Desk:
 
     def restore(self, clip: str, place: int | None = None, author: str = "", note: str = "") -> None:
         """Take edits back: the answer counts again as the model gave it. Without a place: all of the clip.
+
+        A mark to ask again is taken back too, as long as nobody has answered anew.
 
         Raises:
             ConfigError: no such clip or place.
@@ -212,9 +217,10 @@ class Desk:
 
     def _at(self, place: int) -> int:
         """The store's own number of a place."""
-        if isinstance(place, bool) or not isinstance(place, int) or not 1 <= place <= self.series.count:
+        number = isinstance(place, int | np.integer) and not isinstance(place, bool)  # a table's cell is of numpy
+        if not number or not 1 <= place <= self.series.count:
             raise ConfigError(f"A clip has the places 1 to {self.series.count}, found {place!r}.")
-        return place - 1
+        return int(place) - 1
 
     def _whole(self) -> list[str]:
         """The clips that lack no sentence and of which one at least is not excluded."""

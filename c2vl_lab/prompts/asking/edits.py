@@ -39,6 +39,7 @@ class Edits:
         self.bad = 0
         self._read = 0
         self._made: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        self._in_order: list[dict[str, Any]] = []
 
     def add(self, kind: str, series: str, clip: str, place: int | None, **more: Any) -> None:
         """Append one edit.
@@ -48,7 +49,7 @@ class Edits:
             series: id of the series.
             clip: name of the clip.
             place: place of the sentence; None for all of the clip.
-            more: ``text`` (replace), ``beyond`` (reask), ``author``, ``note``.
+            more: ``text`` (replace), ``beyond`` (reask, and a restore that takes a reask back), ``author``, ``note``.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -63,12 +64,13 @@ class Edits:
         for record in records:
             if _usable(record):
                 self._made.setdefault((record["series"], record["clip"]), []).append(record)
+                self._in_order.append(record)
             else:
                 self.bad += 1
 
     def made(self, series: str) -> list[dict[str, Any]]:
-        """All edits of a series; those of a clip in the order in which they were made, clips by their first edit."""
-        return [edit for (of, _), edits in self._made.items() if of == series for edit in edits]
+        """All edits of a series in the order in which they were made."""
+        return [edit for edit in self._in_order if edit["series"] == series]
 
     def state(self, series: str, clip: str, place: int) -> State:
         """What they say of one sentence."""
@@ -81,18 +83,20 @@ class Edits:
                 continue
             kind = edit["edit"] if edit["edit"] in ("replace", "exclude") else ""
             text = edit.get("text", "") if kind == "replace" else ""
-            beyond = max(beyond, edit.get("beyond", 0))
+            given = edit.get("beyond", beyond)
+            beyond = given if edit["edit"] == "restore" else max(beyond, given)
             note = ": ".join(filter(None, (edit.get("author", ""), edit.get("note", ""))))
         return State(kind, text, beyond, note)
 
 
 def _usable(edit: dict[str, Any]) -> bool:
-    """Whether a line has the form of an edit."""
+    """Whether a line has the form of an edit; a replacement wants its text."""
     texts = [edit.get("series"), edit.get("clip"), edit.get("text", ""), edit.get("author", ""), edit.get("note", "")]
     numbers = [edit.get("place") or 0, edit.get("beyond", 0)]
     return (
         edit.get("edit") in KINDS
         and "place" in edit
+        and (edit["edit"] != "replace" or bool(edit.get("text")))
         and all(isinstance(text, str) for text in texts)
         and all(isinstance(number, int) for number in numbers)
     )
