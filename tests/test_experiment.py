@@ -346,7 +346,7 @@ def test_chosen_sentences_alone_are_learned_from(base):
         open_experiment(replace(base, sentences="3")).training_set()
 
 
-@pytest.mark.parametrize("text", ["", "0", "1,1", "1;2", "-1", "one", "1,,2", "1.5"])
+@pytest.mark.parametrize("text", ["", "0", "1,1", "1;2", "-1", "one", "1,,2", "1.5", "9" * 5000])
 def test_places_of_sentences_are_numbers_from_one(text):
     with pytest.raises(ConfigError, match="from 1, each once"):
         RunConfig(sentences=text)

@@ -12,7 +12,7 @@ from c2vl_lab.prompts.kinematic import caption_clip
 from c2vl_lab.prompts.leakage import label_leaks, leaks_by_class
 from c2vl_lab.prompts.naming import named_objects, suspects
 from c2vl_lab.prompts.nouns import objects_in
-from c2vl_lab.prompts.quality import duplicates, lengths, token_counts
+from c2vl_lab.prompts.quality import duplicates, lengths, prompt_quality, token_counts
 from c2vl_lab.prompts.stems import stem
 
 
@@ -55,6 +55,13 @@ def test_a_sentence_is_cut_from_token_78_on():
     assert lengths(prompts, ["fits", "cut"], window=3).attrs["cut"] == [(c, p) for c in prompts for p in (1, 2)]
     with pytest.raises(ConfigError, match="window=2"):
         lengths(prompts, ["fits"], window=2)
+
+
+def test_of_no_clips_there_is_nothing_to_tell():
+    prompts = {"a": ["He holds a cup."]}
+    for measure in (prompt_quality, duplicates, lengths, named_objects, suspects):
+        assert measure(prompts, []).empty
+    assert label_leaks(prompts, [], [], ["drink"]).empty and lengths(prompts, []).attrs["cut"] == []
 
 
 def test_tokens_are_those_of_clips_own_tokenizer():

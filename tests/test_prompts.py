@@ -39,6 +39,9 @@ def test_published_form_survives_a_round_trip(tmp_path: Path) -> None:
         ('{"c7": ["good", "  "]}', ["clip 'c7'", "sentence 2", "not empty"]),
         ('{"c7": ["one"], "c8": ["one", "two"]}', ["clip 'c8'", "2 sentences", "'c7' has 1"]),
         ('{"c7": ["one"], "c7": ["two"]}', ["clip 'c7'", "twice"]),
+        ('{"c7": ["one", "\\ud83d two"]}', ["clip 'c7'", "sentence 2", "half a character"]),
+        ('{"c\\udc00": ["one"]}', ["the name 'c\\udc00' of a clip", "half a character"]),
+        ("[" * 100_000, ["not valid JSON"]),
     ],
 )
 def test_bad_files_name_file_and_clip(tmp_path: Path, content: str, words: list[str]) -> None:

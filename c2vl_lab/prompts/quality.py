@@ -101,8 +101,8 @@ def lengths(prompts: dict[str, list[str]], names: list[str], window: int = WINDO
     lists = prompts_for(prompts, names, "the prompts")
     tokens = token_counts({sentence for sentences in lists for sentence in sentences})
     table = np.array([[tokens[sentence] for sentence in sentences] for sentences in lists], dtype=np.int64)
-    table = table.reshape(len(lists), -1)
-    rows = [(c.min(), int(np.median(c)), c.max(), (c > window).sum()) for c in table.T if len(c)]
+    table = table.reshape(len(lists), len(lists[0]) if lists else 0)
+    rows = [(c.min(), int(np.median(c)), c.max(), (c > window).sum()) for c in table.T]
     index = pd.RangeIndex(1, len(rows) + 1, name="place")
     result = pd.DataFrame(rows, index=index, columns=["min", "median", "max", "cut"])
     result.attrs["cut"] = [(names[clip], int(place) + 1) for clip, place in np.argwhere(table > window)]

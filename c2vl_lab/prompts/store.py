@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def load_prompts(path: str | Path) -> dict[str, list[str]]:
     where, text = _text_of(path)
     try:
         prompts = json.loads(text, object_pairs_hook=_unique(where))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter: brackets in thousands of brackets
         if is_class_list(text):
             raise DataError(
                 f"{where}: these are texts of classes (a name and its text a line), not of clips. They tell the label "
@@ -93,7 +94,7 @@ def sentence_places(chosen: str) -> list[int] | None:
     if chosen == ALL:
         return None
     parts = [part.strip() for part in str(chosen).split(",")]
-    numbers = [int(part) for part in parts if part.isascii() and part.isdigit()]
+    numbers = [int(part) for part in parts if part.isascii() and part.isdigit() and len(part) < 10]
     if len(numbers) != len(parts) or min(numbers) < 1 or len(set(numbers)) != len(numbers):
         raise ConfigError(
             f"sentences: wanted '{ALL}' or the places that are used, from 1, each once, such as '16' or '1,6,9,16'; "
@@ -126,6 +127,8 @@ def check_prompts(prompts: Any, where: str) -> None:
         found = "an empty object" if prompts == {} else type(prompts).__name__
         raise DataError(f"{where}: wanted one JSON object {{clip name: [sentence, ...]}}, found {found}.")
     for name, sentences in prompts.items():
+        if _unwritable(name):
+            raise DataError(f"{where}: the name {_short(name)} of a clip holds half a character. Mend the encoding.")
         if not isinstance(sentences, list) or not sentences:
             raise DataError(
                 f"{where}, clip '{name}': wanted a list of sentences, found {_short(sentences)}. "
@@ -136,6 +139,11 @@ def check_prompts(prompts: Any, where: str) -> None:
                 raise DataError(
                     f"{where}, clip '{name}': sentence {place} must be text that is not empty, "
                     f"found {_short(sentence)}."
+                )
+            if _unwritable(sentence):
+                raise DataError(
+                    f"{where}, clip '{name}': sentence {place} holds half a character, found {_short(sentence)}. "
+                    "Mend its encoding."
                 )
     _equal_counts(prompts, where)
 
@@ -153,6 +161,11 @@ def _equal_counts(prompts: dict[str, list[str]], where: str) -> None:
             )
 
 
+def _unwritable(text: Any) -> bool:
+    """Whether a text holds a lone surrogate, which JSON can carry, and UTF-8 and tokenizers cannot."""
+    return isinstance(text, str) and not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text)
+
+
 def _short(value: Any) -> str:
     """A value for an error sentence, cut after 60 characters."""
     shown = repr(value)
@@ -165,8 +178,8 @@ def _unique(where: str):
     def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         table = dict(pairs)
         if len(table) != len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
+            counts = Counter(name for name, _ in pairs)
+            twice = next(name for name, count in counts.items() if count > 1)
             raise DataError(f"{where}, clip '{twice}': it occurs twice. Keep one of its lists.")
         return table
 
