@@ -8,7 +8,7 @@ from torch.nn.functional import conv2d
 
 from benchmarks.reference_stgcn import PlainSTGCN
 from c2vl_lab.data.layouts import COCO17, KINECT20, NTU25, layout_from_bones
-from c2vl_lab.models import stgcn_cpu
+from c2vl_lab.models import products, stgcn_cpu
 from c2vl_lab.models.bodies import fold
 from c2vl_lab.models.dropping import coin_tosses
 from c2vl_lab.models.fourier import fourier_convolution
@@ -184,3 +184,22 @@ def test_the_wide_form_has_nothing_that_depends_on_the_data():
     """A device that holds no numbers runs it, so a compiler and a recorded graph can."""
     model = STGCN(NTU25).to("meta")
     assert model(torch.empty(2, 3, 50, 25, 2, device="meta")).shape == (2, 256)
+
+
+def test_a_compiler_takes_the_wide_form_whole():
+    model = STGCN(NTU25, 4, 8)
+    compiled = torch.compile(lambda x: wide_form(model, x), fullgraph=True, backend="eager")
+    model.eval()
+    x = torch.randn(2, 3, 12, 25, 2)
+    torch.testing.assert_close(compiled(x), wide_form(model, x))
+
+
+@pytest.mark.parametrize("by_convolution", [True, False])
+@pytest.mark.parametrize("rows", [1, 127, 131, 320, 640])
+def test_products_are_products(by_convolution, rows, monkeypatch):
+    monkeypatch.setattr(products, "AVX512", by_convolution)
+    x, weight, bias, sent = (torch.randn(*shape) for shape in ((rows, 24), (16, 24), (16,), (rows, 16)))
+    torch.testing.assert_close(products.multiply(x, weight, bias), x @ weight.t() + bias, rtol=0, atol=1e-4)
+    torch.testing.assert_close(products.multiply(x, weight), x @ weight.t(), rtol=0, atol=1e-4)
+    torch.testing.assert_close(products.weight_gradient(sent, x), sent.t() @ x, rtol=0, atol=1e-3)
+    assert (products._images(x) > 0) == (by_convolution and rows in (320, 640))

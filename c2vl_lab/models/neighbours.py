@@ -14,7 +14,6 @@ from torch import Tensor
 
 from c2vl_lab.models.products import multiply, weight_gradient
 
-
 FEW = 32  # channels
 
 
