@@ -104,6 +104,31 @@ def test_one_performer_is_held_out_by_camera_and_one_of_all_by_clip(probes):
     assert found[["what", "folds"]].values.tolist() == [["class", "5 folds, single clips held out"]]
 
 
+@pytest.mark.parametrize("performers", [2, 3, 4])
+def test_a_camera_of_each_performer_is_told_in_unseen_classes(performers):
+    """Whoever is held out takes the camera along, so that holding performers out would tell nothing or fail."""
+    table = clips(performers=performers, cameras=1, repeats=12).assign(camera=lambda t: t.subject)
+    features = features_of(table.assign(subject=table.subject - 10), "label", "subject")
+    found = what_texts_tell(features, store_of(table), np.arange(len(table))).set_index("what")
+    assert found.loc["camera", "folds"] == "4 folds, whole classes held out"
+    assert found.loc["class", "folds"] == f"{performers} folds, whole performers held out"
+    assert found.loc["camera", "accuracy"] > 0.9
+
+
+@pytest.mark.parametrize(("performers", "repeats"), [(2, 1), (2, 2), (3, 1), (1, 2)])
+def test_a_handful_of_clips_is_told_of_too(performers, repeats):
+    table = clips(performers=performers, cameras=1, repeats=repeats)
+    found = what_texts_tell(features_of(table, "label"), store_of(table), np.arange(len(table))).set_index("what")
+    assert 0 <= found.loc["class", "accuracy"] <= 1 and found.attrs["by_class"]["clips"].sum() == len(table)
+
+
+def test_a_camera_that_only_one_performer_has_is_told_where_it_can_be():
+    table = clips().assign(camera=lambda t: (t.subject > 10).astype(int))
+    found = what_texts_tell(features_of(table, "camera"), store_of(table), np.arange(len(table))).set_index("what")
+    assert found.loc["camera", "folds"] == "4 folds, whole classes held out"
+    assert found.loc["camera", "accuracy"] > 0.95
+
+
 def test_classes_come_best_first_with_what_they_are_taken_for():
     """Actions 2 and 3 look alike; the others are told."""
     table = clips()

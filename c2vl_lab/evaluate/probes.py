@@ -35,7 +35,8 @@ def linear_probe(
 
     The regularisation is chosen by cross-validation inside the training part, whole groups (performers) held out
     where there are at least two, so nothing of the test part has a say. Our choice: with a few hundred clips the
-    field's 100 SGD epochs at a fixed learning rate measure the optimiser as much as the feature.
+    field's 100 SGD epochs at a fixed learning rate measure the optimiser as much as the feature. Of one clip a class
+    nothing can be held out: then the regularisation is the strongest.
 
     Args:
         train: (n, D) features; labels, groups: (n,); test: (m, D) features.
@@ -45,17 +46,11 @@ def linear_probe(
     Raises:
         DataError: the training part holds fewer than two classes, or features are not finite.
     """
-    from sklearn.model_selection import GroupKFold, StratifiedKFold
-
     train, test = _standardised(train, test)
     if len(np.unique(labels)) < 2:
         raise DataError("A linear probe wants at least two classes in the training part.")
-    if len(np.unique(groups)) >= 2:
-        splitter = GroupKFold(min(folds, len(np.unique(groups))), shuffle=True, random_state=seed)
-    else:
-        splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     scores = np.zeros(len(STRENGTHS))
-    parts = list(splitter.split(train, labels, groups))
+    parts = _parts(labels, groups, seed, folds)
     for fit, held in parts:
         start = None
         for index, strength in enumerate(STRENGTHS):
@@ -108,6 +103,21 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) ->
     matrix = np.zeros((classes, classes), np.int64)
     np.add.at(matrix, (labels, predicted), 1)
     return matrix
+
+
+def _parts(labels: np.ndarray, groups: np.ndarray, seed: int, folds: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(clips to fit, clips held out) of the folds that leave two classes to fit; none where there are too few clips."""
+    from sklearn.model_selection import GroupKFold, StratifiedKFold
+
+    several, most = len(np.unique(groups)), int(np.unique(labels, return_counts=True)[1].max())
+    parts = []
+    if several >= 2:
+        splitter = GroupKFold(min(folds, several), shuffle=True, random_state=seed)
+        parts = [part for part in splitter.split(labels, labels, groups) if len(np.unique(labels[part[0]])) > 1]
+    if not parts and most >= 2:
+        splitter = StratifiedKFold(min(folds, most), shuffle=True, random_state=seed)
+        parts = [part for part in splitter.split(labels, labels) if len(np.unique(labels[part[0]])) > 1]
+    return parts
 
 
 def _logistic(features: np.ndarray, labels: np.ndarray, strength: float, start):

@@ -12,7 +12,9 @@ from c2vl_lab.errors import DataError
 from c2vl_lab.evaluate.probes import confusion_matrix, linear_probe
 
 FOLDS = 5
+MOST = 0.5  # of the clips held out must have a value that was there to learn, or a low accuracy means nothing
 COLUMN_OF = {"class": "label", "performer": "subject", "camera": "camera"}  # of the store's table
+Folds = list[tuple[np.ndarray, np.ndarray]]
 COLUMNS = ["what", "accuracy", "spread", "chance", "folds"]
 
 
@@ -22,7 +24,8 @@ def what_texts_tell(
     """Linear probes on text features, cross-validated inside the training part: class, performer and camera.
 
     The class and the camera are told of performers that the probe has not seen; the performer is told in classes that
-    the probe has not seen, so that a text which only names the action scores chance.
+    the probe has not seen, so that a text which only names the action scores chance. Where a set does not allow that,
+    something else is held out, which ``folds`` says.
 
     Args:
         features: (N, D) one row a clip of the store, such as its language concepts.
@@ -50,11 +53,12 @@ def what_texts_tell(
     codes = {what: own for what, (_, own) in values.items()}
     found, by_class = [], pd.DataFrame(columns=["class", "accuracy", "clips", "most confused with"])
     for what, own in codes.items():
-        if own.max() < 1:
+        rule = _folds(what, codes, seed)
+        if rule is None:
             continue
-        by, groups = _groups(what, codes)
-        predicted, folds = _cross_validated(chosen, own, groups, seed)
-        scores = [float((predicted[fold] == own[fold]).mean()) for fold in folds]
+        by, groups, folds = rule
+        predicted = _cross_validated(chosen, own, groups, folds, seed)
+        scores = [float((predicted[held] == own[held]).mean()) for _, held in folds]
         chance = float(np.bincount(own).max() / len(own))
         found.append(
             (what, float(np.mean(scores)), float(np.std(scores)), chance, f"{len(folds)} folds, {by} held out")
@@ -68,28 +72,37 @@ def what_texts_tell(
     return result
 
 
-def _groups(what: str, codes: dict[str, np.ndarray]) -> tuple[str, np.ndarray]:
-    """What folds hold out whole, in words, and the (n,) group of each clip; single clips where nothing else varies."""
+def _folds(what: str, codes: dict[str, np.ndarray], seed: int) -> tuple[str, np.ndarray, Folds] | None:
+    """What folds hold out whole, in words; the (n,) group of each clip; (clips to fit, clips held out) of each fold.
+
+    The first rule under which every probe sees two values or more, and has seen those of most clips that it is asked
+    about: where each camera has performers of its own, say, whoever is held out takes the camera along. None where no
+    rule does.
+    """
+    from sklearn.model_selection import GroupKFold
+
+    own = codes[what]
     order = {"class": ("performer", "camera"), "performer": ("class",), "camera": ("performer", "class")}[what]
     words = {"performer": "whole performers", "camera": "whole cameras", "class": "whole classes"}
-    several = next((by for by in order if codes[by].max() > 0), None)
-    return (words[several], codes[several]) if several else ("single clips", np.arange(len(codes[what])))
+    for by, groups in [*((words[by], codes[by]) for by in order), ("single clips", np.arange(len(own)))]:
+        if groups.max() < 1:
+            continue
+        splitter = GroupKFold(min(FOLDS, int(groups.max()) + 1), shuffle=True, random_state=seed)
+        folds = list(splitter.split(own, own, groups))
+        known = sum(int(np.isin(own[held], own[fit]).sum()) for fit, held in folds)
+        if all(len(np.unique(own[fit])) > 1 for fit, _ in folds) and known >= MOST * len(own):
+            return by, groups, folds
+    return None
 
 
 def _cross_validated(
-    features: np.ndarray, codes: np.ndarray, groups: np.ndarray, seed: int
-) -> tuple[np.ndarray, list[np.ndarray]]:
-    """(n,) predictions of probes that did not see the clip's group, and the clips of each fold."""
-    from sklearn.model_selection import GroupKFold
-
+    features: np.ndarray, codes: np.ndarray, groups: np.ndarray, folds: Folds, seed: int
+) -> np.ndarray:
+    """(n,) predictions of probes that did not see the clip's group."""
     predicted = np.full(len(codes), -1, np.int64)
-    splitter = GroupKFold(min(FOLDS, int(groups.max()) + 1), shuffle=True, random_state=seed)
-    folds = []
-    for fit, held in splitter.split(features, codes, groups):
-        probe = linear_probe(features[fit], codes[fit], groups[fit], features[held], seed=seed)
-        predicted[held] = probe.predicted
-        folds.append(held)
-    return predicted, folds
+    for fit, held in folds:
+        predicted[held] = linear_probe(features[fit], codes[fit], groups[fit], features[held], seed=seed).predicted
+    return predicted
 
 
 def _by_class(names: list[str], codes: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
