@@ -3,6 +3,7 @@
 #   make bench SUITE=nw-ucla DATA=../shared/data   a suite on real recordings (PRESET=cpu or full, WORKERS=2)
 #   make bench-data                                speed and size of the data path, as ratios to plain references
 #   make bench-teachers                            share of a teacher's bare speed that feature extraction reaches
+#   make bench-encoder                             the ST-GCN against a plain one, training and inference
 #   make fuzz                                      5,000 damaged inputs through every reader (COUNT=, SEED=)
 #   make test | make lint | make lab | make setup | make clean
 
@@ -18,7 +19,7 @@ export PYTHON
 export HF_HUB_OFFLINE ?= 1
 export TRANSFORMERS_OFFLINE ?= 1
 
-.PHONY: help setup setup-dev demo bench bench-data bench-teachers fuzz test lint format lab clean
+.PHONY: help setup setup-dev demo bench bench-data bench-teachers bench-encoder fuzz test lint format lab clean
 
 help:
 	@sed -n 's/^# *make /make /p' Makefile
@@ -41,6 +42,9 @@ bench-data: setup-dev
 
 bench-teachers: setup-dev
 	OMP_NUM_THREADS=1 $(PY) -m benchmarks.teachers $(ARGS)
+
+bench-encoder: setup-dev
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks.encoder $(ARGS)
 
 fuzz: setup-dev
 	OMP_NUM_THREADS=1 $(PY) -m benchmarks.fuzz --seed $(SEED) --count $(COUNT) $(ARGS)
