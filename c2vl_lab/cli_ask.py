@@ -31,14 +31,17 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
         "--question", default="three-part", metavar="NAME", help="paper, three-part, body-parts; or a .yml or .txt file"
     )
     parser.add_argument(
-        "--pictures", default="rendered", metavar="KIND", help="rendered, depth, folder:PATH or video:PATH"
+        "--pictures",
+        default="rendered",
+        metavar="KIND",
+        help="rendered (the default), depth, folder:PATH or video:PATH",
     )
     parser.add_argument("--style", default="crop+overlay", help="of video: crop+overlay, crop, overlay or full")
-    parser.add_argument("--count", type=int, default=0, metavar="K", help="pictures a clip; default 16")
+    parser.add_argument("--count", type=_some, default=0, metavar="K", help="pictures a clip; default 16")
     parser.add_argument("--shard", default="1/1", metavar="i/n", help="one of n parts, for several machines at once")
-    parser.add_argument("--limit", type=int, default=0, metavar="N", help="the first N clips only, for trying out")
-    parser.add_argument("--attempts", type=int, default=4, metavar="N", help="how often a bad answer is asked for")
-    parser.add_argument("--at-once", type=int, default=0, metavar="N", help="requests in flight, or in a batch")
+    parser.add_argument("--limit", type=_some, default=0, metavar="N", help="the first N clips only, for trying out")
+    parser.add_argument("--attempts", type=_some, default=4, metavar="N", help="how often a bad answer is asked for")
+    parser.add_argument("--at-once", type=_some, default=0, metavar="N", help="requests in flight, or in a batch")
     parser.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS", help="of a server, for one answer")
     parser.add_argument("--max-tokens", type=int, default=128, metavar="N", help="longest answer")
     parser.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0: the likeliest words")
@@ -65,8 +68,6 @@ def ask_dataset(options: argparse.Namespace, say: Callable[[str], None]) -> int:
     from c2vl_lab.prompts.pictures import open_pictures
     from c2vl_lab.prompts.video import VideoPictures
 
-    if options.limit < 0 or options.at_once < 0 or options.count < 0:
-        raise ConfigError("--limit, --at-once and --count want 1 or more (0: the default).")
     shard, question = _shard(options.shard), load_question(options.question)
     sampling = Sampling(options.max_tokens, options.temperature, options.seed)
     settings = from_text(options_of(options.dataset), options.settings, where="--set") if options.settings else {}
@@ -89,11 +90,14 @@ def ask_dataset(options: argparse.Namespace, say: Callable[[str], None]) -> int:
     _tell(outcome, answers.folder, shard, say)
     for sentence in source.remarks() if isinstance(source, VideoPictures) else ():
         say(f"  {sentence}")
-    if options.export and outcome.complete:
-        written = answers.export_prompts(options.export, outcome.series, names if shard == (1, 1) else None)
-        say(f"Written: {options.export}, {written:,} clips")
-    elif options.export:
-        say(f"Not written: {options.export}. Sentences are missing.")
+    if options.export:
+        lacking = answers.missing(outcome.series, names)  # of all shards: the file of one would pass for complete
+        if not lacking:
+            say(f"Written: {options.export}, {answers.export_prompts(options.export, outcome.series, names):,} clips")
+        elif outcome.complete:
+            say(f"Not written: {options.export}. Other shards lack {len(lacking):,} sentences; export after them.")
+        else:
+            say(f"Not written: {options.export}. Sentences are missing.")
     return 0 if outcome.complete else 1
 
 
@@ -111,11 +115,21 @@ def _tell(outcome: Outcome, folder: Path, shard: tuple[int, int], say: Callable[
     if outcome.complete:
         path.unlink(missing_ok=True)
         say(f"  all {outcome.wanted:,} sentences are there: {place}")
+        say(f"  captions of the notebooks and suites: answers:{folder}#{outcome.series.id}")
         return
     write_json(path, [{"clip": clip, "place": at, "reason": reason} for clip, at, reason in outcome.missing])
     say(f"  {len(outcome.missing):,} of {outcome.wanted:,} sentences are missing; the list: {path}")
     for clip, at, reason in outcome.missing[:SHOWN]:
         say(f"    {clip}, sentence {at + 1}: {reason}")
+    if len(outcome.missing) > SHOWN:
+        say(f"    ... and {len(outcome.missing) - SHOWN:,} more")
+
+
+def _some(text: str) -> int:
+    """A whole number of at least 1: 0 would mean the default, which nobody expects who writes it."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"wanted 1 or more, found '{text}'")
+    return int(text)
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -346,6 +346,7 @@ def test_replay_and_the_captioner_answer_without_pictures(tmp_path):
         ("The person", "content_filter", "refused"),
         ("12 / 7 ...", "stop", "nonsense: no letters"),
         ("a hand \ufffd\ufffd", "stop", "nonsense: broken characters"),
+        ("a hand \ud83d", "stop", "nonsense: broken characters"),
         ("I cannot see a person in this image.", "stop", "refused"),
         ("I’m sorry, but I can't help with that.", "stop", "refused"),
         ("Sorry, I can't tell.", "stop", "refused"),
@@ -379,6 +380,9 @@ def test_questions_are_built_in_or_come_from_a_file(tmp_path):
         load_question(str(tmp_path / "q.yml"))
     with pytest.raises(ConfigError, match=r"with \{part\} wants parts"):
         Question("x", "1", "What of the {part}?")
+    with pytest.raises(ConfigError, match=r"\{name\} would be sent to the model as it stands"):
+        Question("x", "1", "What does {name} do?")
+    Question("x", "1", 'Answer as {"action": ...}.')
 
 
 def test_a_record_survives_the_way_to_the_disk(tmp_path):

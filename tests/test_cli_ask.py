@@ -28,8 +28,10 @@ def test_a_server_answers_and_the_prompts_come_out(work, capsys):
         assert main([*line, "--question", "paper", "--seed", "5"]) == 0
         assert len(server.requests) == 6, "a second run asks nothing"
         # two shards of another question
-        for shard in ("1/2", "2/2"):
-            assert main([*line, "--shard", shard]) == 0
+        for shard, end in (("1/2", "Other shards lack 2 sentences"), ("2/2", "Written: all.json, 3 clips")):
+            assert main([*line, "--shard", shard, "--export", "all.json"]) == 0
+            told = capsys.readouterr().out
+            assert end in told and "answers:work/answers/generated#" in told
         assert len(server.requests) == 12 and "Is he/she standing" in str(server.requests[-1]["messages"])
 
 
@@ -71,7 +73,8 @@ def test_the_captioner_and_a_replay_of_it(work):
     ("more", "words"),
     [
         (["--backend", "sever:x"], "Did you mean 'server'"),
-        (["--backend", "kinematic:x"], "no backend named 'kinematic:x'"),
+        (["--backend", "kinematic:x"], "The backend 'kinematic' is written kinematic, found 'kinematic:x'"),
+        (["--backend", "coca"], "The backend 'coca' is written coca:MODEL:TAG-OR-CHECKPOINT, found 'coca'"),
         (["--backend", "kinematic", "--shard", "2"], "--shard wants i/n, for example 2/8, found '2'"),
         (["--backend", "kinematic", "--shard", "3/2"], "1 <= i <= n, found 3/2"),
         (["--backend", "kinematic", "--count", "4"], "gives 16 sentences a clip, not 4"),
@@ -84,3 +87,11 @@ def test_mistakes_are_one_sentence(work, capsys, more, words):
     assert main(["ask", "generated", *more]) == 2
     error = capsys.readouterr().err
     assert words in error and error.startswith("c2vl: ") and "Traceback" not in error
+
+
+@pytest.mark.parametrize("option", ["--limit", "--count", "--at-once", "--attempts"])
+def test_none_is_no_number_of_clips_or_pictures(work, capsys, option):
+    """0 stands for the default inside; who writes it gets neither all clips nor 16 pictures."""
+    with pytest.raises(SystemExit):
+        main(["ask", "generated", "--backend", "kinematic", option, "0"])
+    assert "wanted 1 or more, found '0'" in capsys.readouterr().err

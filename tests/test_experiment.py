@@ -316,11 +316,18 @@ def test_pretraining_takes_an_answer_series_with_its_edits(base, tmp_path):
     answers.replace(series, from_file.names[0], 0, "The person turns round and walks away.")
     edited = open_experiment(replace(config, captions=f"{config.captions}#{series.id[:6]}")).training_set()
     assert edited.key != same.key
+    by_path = open_experiment(replace(config, captions=f"{config.captions}/{series.folder}")).training_set()
+    assert by_path.key == edited.key
     answered(tmp_path / "a", {name: ["Something else."] for name in prompts})
-    with pytest.raises(ConfigError, match="2 series agree with any series"):
+    with pytest.raises(ConfigError, match=r"2 series of answers agree\. Name one of them:\n  answers:.*#"):
         open_experiment(config).training_set()
-    with pytest.raises(MissingError, match="there is no folder"):
+    with pytest.raises(MissingError, match=r"there is no folder 'nowhere'\. `c2vl ask`"):
         open_experiment(replace(base, captions="answers:nowhere")).training_set()
+    (tmp_path / "answers").mkdir()
+    with pytest.raises(MissingError, match=f"Did you mean 'answers:{tmp_path / 'answers'}'"):
+        open_experiment(replace(base, captions=f"answers:{tmp_path / 'answer'}#12")).training_set()
+    with pytest.raises(MissingError, match=r"begins with 'xyz'\. There is:\n  answers:.*#"):
+        open_experiment(replace(config, captions=f"{config.captions}#xyz")).training_set()
 
 
 def test_missing_answers_of_a_training_clip_are_named(base, tmp_path):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.errors import ConfigError, MissingError, near_miss
 from c2vl_lab.prompts.asking.answers import AnswerStore
 from c2vl_lab.prompts.asking.protocol import Backend, Sampling
-from c2vl_lab.prompts.asking.series import Series
+from c2vl_lab.prompts.asking.series import CARD, Series, read_card
 
 ANSWERS = "answers:"
 FORMS = {
@@ -23,7 +24,7 @@ FORMS = {
 def open_answers(spec: str) -> tuple[AnswerStore, Series]:
     """The answers that ``answers:FOLDER`` or ``answers:FOLDER#ID`` names: a series' id, or the beginning of it.
 
-    A folder's own name may hold the sign # as well.
+    A folder's own name may hold the sign # as well; FOLDER may also be that of one series.
 
     Raises:
         ConfigError: the folder holds several series that it could mean (they are listed).
@@ -33,12 +34,27 @@ def open_answers(spec: str) -> tuple[AnswerStore, Series]:
     if "#" in folder and not Path(folder).expanduser().is_dir():
         folder, _, wanted = folder.rpartition("#")
     if not folder or not Path(folder).expanduser().is_dir():
-        raise MissingError(f"captions='{spec}': there is no folder '{folder}'. `c2vl ask` makes one.")
+        raise MissingError(f"captions='{spec}': there is no folder '{folder}'. {_beside(folder)}`c2vl ask` makes one.")
+    if not wanted and (Path(folder).expanduser() / CARD).is_file():  # the folder of one series, as `c2vl ask` names it
+        folder, wanted = str(Path(folder).parent), read_card(Path(folder).expanduser()).id
     answers = AnswerStore(folder)
-    if not wanted:
-        return answers, answers.find()
-    ids = [series.id for series in answers.all_series() if series.id.startswith(wanted)]
-    return answers, answers.find(id=ids[0] if len(ids) == 1 else wanted)
+    known = answers.all_series()
+    found = [series for series in known if series.id.startswith(wanted)]
+    if len(found) != 1 and known:
+        lines = ";".join(f"\n  {ANSWERS}{folder}#{series.id} ({series.describe()})" for series in found or known)
+        if found:
+            raise ConfigError(f"captions='{spec}': {len(found)} series of answers agree. Name one of them:{lines}")
+        raise MissingError(f"captions='{spec}': no series of answers begins with '{wanted}'. There is:{lines}")
+    return answers, found[0] if found else answers.find()
+
+
+def _beside(folder: str) -> str:
+    """The tail of "there is no folder": what lies where it should lie, if anything does."""
+    path = Path(folder).expanduser()
+    if not folder or not path.parent.is_dir():
+        return ""
+    near = get_close_matches(path.name, [each.name for each in path.parent.iterdir() if each.is_dir()], n=1)
+    return f"Did you mean '{ANSWERS}{path.parent / near[0]}'? " if near else ""
 
 
 def open_backend(
@@ -90,4 +106,6 @@ def open_backend(
 
         return ReplayBackend(rest)
     forms = ", ".join(FORMS.values())
+    if kind in FORMS:
+        raise ConfigError(f"The backend '{kind}' is written {FORMS[kind]}, found '{spec}'.")
     raise ConfigError(f"There is no backend named '{spec}'. {near_miss(kind, FORMS)} They are written: {forms}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,12 @@ class Question:
         if bool(self.parts) != ("{part}" in self.text):
             raise ConfigError(
                 f"The question '{self.name}': a text with {{part}} wants parts, and parts want {{part}} in the text."
+            )
+
+        if unknown := [field for field in re.findall(r"\{\w+\}", self.text) if field != "{part}"]:
+            raise ConfigError(
+                f"The question '{self.name}': {unknown[0]} would be sent to the model as it stands; only {{part}} is "
+                "filled in."
             )
 
     def at(self, place: int) -> str:
