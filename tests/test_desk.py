@@ -25,6 +25,7 @@ from c2vl_lab.prompts.asking.protocol import Answer
 from c2vl_lab.prompts.asking.runner import ask
 from c2vl_lab.prompts.asking.templates import QUESTIONS
 from c2vl_lab.prompts.store import save_prompts
+from c2vl_lab.viz import desk as desk_page
 from c2vl_lab.viz import desk_editor, desk_tables
 from c2vl_lab.viz.desk import clip_page, find_name
 
@@ -72,6 +73,12 @@ def desk(store, tmp_path) -> Desk:
     source, answers = Dots(store.names), AnswerStore(tmp_path / "answers")
     outcome = ask(store, source, QUESTIONS["paper"], Parrot(), answers, count=3)
     return Desk(store, answers, outcome.series, f"answers:{answers.folder}", source)
+
+
+def blind(parrot: Parrot) -> Parrot:
+    """One that wants no pictures."""
+    parrot.looks = False
+    return parrot
 
 
 def lines(desk: Desk) -> list[dict]:
@@ -136,6 +143,17 @@ def test_exactly_the_marked_clips_are_asked_again_and_old_and_new_stand_side_by_
     assert desk.marked() == [] and desk.prompts()["c"][0] == "In c at 0, attempt 1."
 
 
+def test_clips_that_lack_sentences_but_are_not_marked_are_not_asked_about(store, tmp_path, monkeypatch):
+    answers, question = AnswerStore(tmp_path), QUESTIONS["paper"]
+    series = ask(store, None, question, blind(Parrot()), answers, count=3, names=["a", "b"]).series
+    parrot = blind(Parrot())
+    monkeypatch.setattr(desk_module, "open_backend", lambda *a, **k: parrot)
+    desk = Desk(store, answers, series)
+    desk.reask("a")
+    desk.ask_again("parrot")
+    assert parrot.asked == [("a", 0, 1), ("a", 1, 1), ("a", 2, 1)]
+
+
 def test_another_model_or_other_pictures_are_not_asked_again(desk, monkeypatch):
     desk.reask(["c"])
     other = Parrot()
@@ -166,6 +184,15 @@ def test_the_kinematic_captioner_is_asked_once_and_never_on_opening_about_marked
     } == files
     told = again.ask_again("kinematic")
     assert len(told) == 16 and (told["before"] == told["now"]).all()
+
+
+def test_a_clip_that_a_killed_run_left_half_captioned_is_captioned_to_its_end(tmp_path):
+    store = open_dataset("generated", work_dir=tmp_path, performers=1, frames_max=40)
+    open_desk(store, work_dir=tmp_path)
+    (path,) = tmp_path.glob("answers/generated/*/answers-*")
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-3]))
+    desk = open_desk(store, work_dir=tmp_path)
+    assert desk.lacking().empty and len(desk.prompts()) == len(store)
 
 
 def test_pre_training_takes_the_corrections_with_the_value_that_the_desk_names(tmp_path):
@@ -213,6 +240,35 @@ def test_the_page_has_sentence_k_beside_picture_k_and_says_how_each_stands(desk)
     assert "excluded" in rows[2] and '<span class="gone">In b at 2' in rows[2]
     assert "<b>bold" not in page and "alert(1)</script>" not in page
     assert page.count("__CLIP__") == 3, "a slot's name in a text is text: in title, heading and sentence"
+
+
+def test_each_sentence_has_its_own_picture_and_not_the_one_before(desk):
+    page = clip_page(desk, "b").document
+    pictures = [desk_page._address(picture) for picture in desk.pictures.pictures("b", 3)]
+    assert re.findall(r'<li data-at="\d"><span class="n">\d</span><img src="([^"]+)"', page) == pictures
+
+
+def test_markup_in_any_text_is_shown_as_text(store, tmp_path):
+    class Evil(Parrot):
+        model = f"parrot {EVIL}"
+
+        def ask(self, requests):
+            return (Answer(request, f"Said {EVIL}") for request in requests)
+
+    answers = AnswerStore(tmp_path / "answers")
+    series = ask(store, None, QUESTIONS["paper"], blind(Evil()), answers, count=3).series
+    desk = Desk(store, answers, series)
+    desk.replace("b", 1, f"Mine {EVIL}", author=f"kim {EVIL}", note=EVIL)
+    desk.exclude("b", 2, note=EVIL)
+    page = clip_page(desk, replace(store[1], name=f"b{EVIL}"), {3: [EVIL]}).document
+    named = clip_page(desk, "b", {3: [f"suspect: {EVIL}"]}).document
+    assert "<b>" not in page.replace('<b style="color', "") and page.count("<script>") == 1
+    assert "<b>" not in named.replace('<b style="color', "") and named.count("<script>") == 1
+    assert named.count("alert(1)") >= 8, "title, speaker, sentence, its answer, author, note, excluded answer, remark"
+    by_class = pd.DataFrame({"class": [EVIL], "accuracy": [1.0], "clips": 1, "most confused with": EVIL})
+    table = desk_tables.class_examples(by_class, {EVIL: [EVIL]}, [EVIL], [0], [EVIL]).to_html()
+    for html in (table, desk_tables.facts(desk.describe()).to_html(), desk_tables.corrections(desk.edits()).to_html()):
+        assert "alert(1)" in html and "<b>" not in html and "<script>" not in html
 
 
 def test_pictures_of_which_nothing_was_said_stand_apart(desk):

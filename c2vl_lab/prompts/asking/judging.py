@@ -12,6 +12,7 @@ REFUSAL = re.compile(
     re.IGNORECASE,
 )
 THINKING = re.compile(r"\A\s*<think>.*?(?:</think>|\Z)", re.DOTALL)
+BROKEN = re.compile("[\ufffd\ud800-\udfff]")  # what was no text, and lone surrogates, which JSON can carry
 SAME_WORD, SAME_SIGN = 6, 12  # so many in a row are no language; the released answers have at most 2 and 3
 
 
@@ -36,7 +37,7 @@ def fault_of(text: str, finish: str = "stop") -> str:
         return "empty"
     if not any(sign.isalpha() for sign in sentence):
         return "nonsense: no letters"
-    if "\ufffd" in sentence:
+    if BROKEN.search(sentence):
         return "nonsense: broken characters"
     if REFUSAL.match(sentence.replace("\u2019", "'")):
         return "refused"
