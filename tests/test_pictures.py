@@ -19,6 +19,7 @@ from c2vl_lab.prompts import depth
 from c2vl_lab.prompts.frames import SIDE, spread, square_box
 from c2vl_lab.prompts.pictures import open_pictures
 from c2vl_lab.prompts.rendering import COLOURS, render
+from c2vl_lab.viz import theme
 
 SHARED = Path(os.environ.get("C2VL_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 POSE = {
@@ -301,3 +302,10 @@ def test_the_published_depth_covers_all_training_clips():
     pictures = source.pictures("a8_s1_t1", 4)
     shares = [(p.max(axis=2) > 0).mean() for p in pictures]
     assert min(shares) > 0.1 and max(shares) < 0.7
+
+
+def test_sides_have_one_colour_in_pictures_and_in_the_player():
+    """They stand side by side on the quality desk; blue on the left here and on the right there would mislead."""
+    for side, drawn in (("left", theme.LEFT), ("right", theme.RIGHT)):
+        shown = [int(drawn[k : k + 2], 16) for k in (1, 3, 5)]
+        assert np.argmax(COLOURS[side]) == np.argmax(shown)

@@ -31,7 +31,7 @@ def clip_player(
 ) -> go.Figure:
     """The clip as an animated 3D skeleton with buttons for four speeds, pause, and a slider.
 
-    Left limbs are orange, right limbs blue; a second body is paler, with a hollow head. A body vanishes where it was
+    Left limbs are blue, right limbs orange; a second body is paler, with a hollow head. A body vanishes where it was
     not tracked; the bars above the slider show where that is, the first body's on top. Where the set has tracking
     states, joints that the recorder guessed are ringed and lost ones crossed. The camera starts in front of the
     performer, or beside two people, y points up and all axes have one scale. The browser does all of it.

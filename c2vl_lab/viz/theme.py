@@ -33,7 +33,7 @@ MARKS = {
     "vision": Mark("vision", "#009E73", "square", "s"),
     "class prompt": Mark("class prompt", "#CC79A7", "star", "*"),
 }
-LEFT, RIGHT, MIDDLE = "#D55E00", "#0072B2", "#6B7280"  # limbs of a body, as seen by the body itself
+LEFT, RIGHT, MIDDLE = "#0072B2", "#D55E00", "#6B7280"  # limbs, as the body itself has them; as in rendered pictures
 ACCENT, QUIET = "#0072B2", "#9AA3AE"
 
 # Tol's muted scheme without its light grey, its indigo lighter for dark pages; repeated lighter and darker when
