@@ -57,6 +57,11 @@ def test_a_sentence_is_cut_from_token_78_on():
         lengths(prompts, ["fits"], window=2)
 
 
+def test_a_sentence_that_names_two_classes_is_one_sentence_that_leaks():
+    table = label_leaks({"a": ["He sits down and drinks water.", "He rests."]}, ["a"], [0], ["drink water", "sit down"])
+    assert len(table) == 2 and table.attrs == {"share": 0.5, "own_share": 0.5}
+
+
 def test_of_no_clips_there_is_nothing_to_tell():
     prompts = {"a": ["He holds a cup."]}
     for measure in (prompt_quality, duplicates, lengths, named_objects, suspects):

@@ -10,6 +10,7 @@ import pytest
 
 from c2vl_lab.errors import DataError
 from c2vl_lab.evaluate import text_probe
+from c2vl_lab.evaluate.probes import linear_probe
 from c2vl_lab.evaluate.text_probe import what_texts_tell
 
 CLASSES, PERFORMERS, CAMERAS = 4, 6, 2
@@ -127,6 +128,22 @@ def test_a_camera_that_only_one_performer_has_is_told_where_it_can_be():
     found = what_texts_tell(features_of(table, "camera"), store_of(table), np.arange(len(table))).set_index("what")
     assert found.loc["camera", "folds"] == "4 folds, whole classes held out"
     assert found.loc["camera", "accuracy"] > 0.95
+
+
+def test_the_probe_chooses_its_strength_on_whole_performers_too(monkeypatch):
+    table, given = clips(), []
+    real = text_probe.linear_probe
+    monkeypatch.setattr(text_probe, "linear_probe", lambda *a, **k: given.append(len(set(a[2]))) or real(*a, **k))
+    what_texts_tell(features_of(table, "label"), store_of(table), np.arange(len(table)))
+    assert sorted(given[:5]) == [4, 5, 5, 5, 5], "performers left to fit, not clips"
+
+
+def test_a_fold_with_one_class_left_has_no_say_in_the_strength():
+    """Without the third group nothing but class 1 is left, so that this fold cannot be fitted."""
+    groups = np.repeat([0, 1, 2], 6)
+    labels = np.where(groups == 2, np.arange(18) % 2, 1)
+    features = np.stack([labels + 0.01 * np.arange(18), np.ones(18)], axis=1)
+    assert set(linear_probe(features, labels, groups, features).predicted) <= {0, 1}
 
 
 def test_classes_come_best_first_with_what_they_are_taken_for():
