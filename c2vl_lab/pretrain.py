@@ -260,11 +260,13 @@ def check_card(run_dir: Path, found: dict[str, Any], wanted: dict[str, Any]) -> 
             continue
         if isinstance(new, dict) and isinstance(old, dict):
             changed = "; ".join(f"{k}: {old.get(k)} -> {new[k]}" for k in new if old.get(k) != new[k])
+        elif part == "data":  # two fingerprints say nothing
+            changed = "other clips, sentences, pictures or teacher"
         else:
             changed = f"{old} -> {new}"
         raise ConfigError(
             f"{Path(run_dir) / FILE} was trained with other settings ({part}: {changed}). "
-            "Use another run folder, or delete this one to train anew."
+            "Use another run folder (run_dir), or delete this one to train anew."
         )
 
 
