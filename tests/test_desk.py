@@ -298,12 +298,15 @@ def test_the_frame_of_a_page_holds_the_whole_page(desk):
     assert found and unescape(found[1]) == page.document
 
 
-def test_clips_are_found_by_name_and_place(store):
+def test_clips_are_found_by_name_and_place(store, desk):
     assert (
         find_name(store, ["c"], "") == "c" and find_name(store, ["c"], "1") == "b" and find_name(store, [], "d") == "d"
     )
     with pytest.raises(ConfigError):
         find_name(store, [], "zzz")
+    with pytest.raises(ConfigError, match="has no clip 'zzz'"):
+        clip_page(desk, "zzz")
+    assert find_name(store, ["c"], 0) == store.names[0]  # papermill itself passes -p clip 0 as a number
 
 
 @pytest.fixture

@@ -60,9 +60,12 @@ def clip_page(desk: Desk, clip: str | Clip, marks: Marks | None = None, fps: flo
         fps: frames a second of the recordings.
 
     Raises:
+        ConfigError: no clip of that name.
         DataError: a picture of the clip is damaged.
     """
-    shown = desk.store[desk.store.names.index(clip)] if isinstance(clip, str) else clip
+    from c2vl_lab.viz.data_pages import find_clip
+
+    shown = find_clip(desk.store, clip) if isinstance(clip, str) else clip
     pictures = _pictures(desk, shown.name)
     paired = bool(desk.pairing) and len(pictures) == desk.series.count
     rows = desk.table([shown.name]).to_dict("records")
@@ -183,7 +186,7 @@ def _numbers(body: np.ndarray) -> list[int | None] | None:
     return [int(value) if np.isfinite(value) else None for value in body.ravel()]
 
 
-def find_name(store: SkeletonStore, names: Sequence[str], which: str) -> str:
+def find_name(store: SkeletonStore, names: Sequence[str], which: str | int) -> str:
     """A clip by its name or its place in the store, see :func:`~c2vl_lab.viz.data_pages.find_clip`; "": the first.
 
     Raises:
@@ -191,4 +194,4 @@ def find_name(store: SkeletonStore, names: Sequence[str], which: str) -> str:
     """
     from c2vl_lab.viz.data_pages import find_clip
 
-    return find_clip(store, which).name if which else names[0]
+    return find_clip(store, str(which)).name if which != "" else names[0]

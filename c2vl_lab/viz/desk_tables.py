@@ -93,6 +93,14 @@ def leaks(table: pd.DataFrame) -> Styler | Line:
     return top(shown, said if len(table) else "No sentence of the training part names a class.")
 
 
+def leaks_by_class(table: pd.DataFrame) -> Styler | Line:
+    """The table of :func:`~c2vl_lab.prompts.leakage.leaks_by_class`, in per cent."""
+    shares = ("own class", "chance")
+    shown = table.assign(**{name: 100 * table[name] for name in shares})
+    shown = shown.rename(columns={name: f"{name}, %" for name in shares})
+    return top(shown, f"{len(table)} classes are named." if len(table) else "No class is named.")
+
+
 def suspects(table: pd.DataFrame) -> Styler | Line:
     """The table of :func:`~c2vl_lab.prompts.naming.suspects`."""
     said = f"{len(table):,} sentences of {table['clip'].nunique():,} clips are suspect, the most suspicious first."
