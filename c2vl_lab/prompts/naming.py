@@ -245,8 +245,11 @@ def _lone(said: list[_Said]) -> Iterator[tuple[int, float, str]]:
             for name in dict.fromkeys(own):
                 if any(_kin(name, other) for at, one in enumerate(said) if at != place for other in one.objects):
                     continue
-                against, count = _agreed(said, votes, place, role)
+                common, count = _agreed(said, votes, place, role)
+                if any(_kin(mine, common) for mine in own):
+                    break  # "a glass of water" where the others say "a glass"
                 if others and count >= MOST * others:
+                    against = f"name '{common}'" if common else "say that nothing is held"
                     yield (
                         place,
                         0.3 + 0.7 * count / others,
@@ -256,14 +259,14 @@ def _lone(said: list[_Said]) -> Iterator[tuple[int, float, str]]:
 
 
 def _agreed(said: list[_Said], votes: list[tuple[str, ...]], place: int, role: str) -> tuple[str, int]:
-    """What most of the other sentences say in the same role, in words, and how many do."""
+    """What most of the other sentences name in the same role, empty for nothing, and how many do."""
     counts = Counter(name for at, own in enumerate(votes) if at != place for name in set(own))
     empty = sum(one.empty for at, one in enumerate(said) if at != place) if role == "held" else 0
     if not counts:
-        return "say that nothing is held", empty
+        return "", empty
     name = counts.most_common(1)[0][0]
     kin = sum(any(_kin(name, other) for other in own) for at, own in enumerate(votes) if at != place)
-    return ("say that nothing is held", empty) if empty > kin else (f"name '{name}'", kin)
+    return ("", empty) if empty > kin else (name, kin)
 
 
 def _kin(one: str, other: str) -> bool:
