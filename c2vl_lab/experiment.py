@@ -31,7 +31,7 @@ from c2vl_lab.errors import DataError, MissingError
 from c2vl_lab.learners import Learner
 from c2vl_lab.pretrain import TrainingSet, build_learner, check_card, fit, pick_device, run_card
 from c2vl_lab.prompts.asking.opening import ANSWERS, open_answers
-from c2vl_lab.prompts.kinematic import CAPTIONER_VERSION, caption_store
+from c2vl_lab.prompts.kinematic import CAPTIONER_VERSION, SENTENCES, caption_store
 from c2vl_lab.prompts.pictures import open_pictures
 from c2vl_lab.prompts.separation import training_prompts
 from c2vl_lab.prompts.store import at_places, load_prompts, prompts_for, save_prompts
@@ -242,6 +242,7 @@ def open_experiment(config: RunConfig, progress: Progress = None) -> Experiment:
     Raises:
         C2VLError: a missing or damaged file, an unknown name; one sentence says what to do.
     """
+    _check_captions(config)
     store = open_dataset(config.dataset, config.data_dir, config.work_dir, progress)
     split = make_split(store, config.protocol)
     _check_classes(store, split)
@@ -250,6 +251,19 @@ def open_experiment(config: RunConfig, progress: Progress = None) -> Experiment:
         progress(f"{store.dataset}: {len(store)} clips, device {device}")
     clips = prepare(store, config.prepare_config(), Path(config.work_dir) / "cache", progress)
     return Experiment(config, store, split, clips, device, progress)
+
+
+def _check_captions(config: RunConfig) -> None:
+    """Refuse captions that are not there, and places that they do not have, before anything is opened or trained."""
+    if not config.uses_concepts or "language" not in config.modality_names:
+        return
+    if config.captions.startswith(ANSWERS):
+        count = open_answers(config.captions)[1].count
+    elif config.captions == "kinematic":
+        count = SENTENCES
+    else:
+        count = len(next(iter(load_prompts(config.captions).values())))
+    at_places([[""] * count], config.sentences, f"captions={config.captions}")
 
 
 def _check_classes(store: SkeletonStore, split: Split) -> None:

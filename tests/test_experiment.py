@@ -322,7 +322,7 @@ def test_pretraining_takes_an_answer_series_with_its_edits(base, tmp_path):
     with pytest.raises(ConfigError, match=r"2 series of answers agree\. Name one of them:\n  answers:.*#"):
         open_experiment(config).training_set()
     with pytest.raises(MissingError, match=r"there is no folder 'nowhere'\. `c2vl ask`"):
-        open_experiment(replace(base, captions="answers:nowhere")).training_set()
+        open_experiment(replace(base, captions="answers:nowhere"))
     (tmp_path / "answers").mkdir()
     with pytest.raises(MissingError, match=f"Did you mean 'answers:{tmp_path / 'answers'}'"):
         open_experiment(replace(base, captions=f"answers:{tmp_path / 'answer'}#12")).training_set()
@@ -350,7 +350,8 @@ def test_chosen_sentences_alone_are_learned_from(base):
     turned = open_experiment(replace(base, sentences="2,1")).features("language")[:]
     assert np.array_equal(turned, open_experiment(base).features("language")[:][:, ::-1])
     with pytest.raises(ConfigError, match="has 2 sentences a clip"):
-        open_experiment(replace(base, sentences="3")).training_set()
+        open_experiment(replace(base, sentences="3"))  # at once, before anything is prepared
+    open_experiment(replace(base, sentences="3", arm="untrained"))  # which looks at no sentence
 
 
 @pytest.mark.parametrize("text", ["", "0", "1,1", "1;2", "-1", "one", "1,,2", "1.5", "9" * 5000])

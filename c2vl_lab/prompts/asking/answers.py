@@ -188,7 +188,7 @@ class AnswerStore:
             shown = "; ".join(f"{clip}, sentence {place + 1}: {reason}" for clip, place, reason in short[:3])
             raise MissingError(
                 f"{self.folder}, {series.describe()}: {len(short)} sentences of {clips} clips are missing "
-                f"({shown}{'; ...' if len(short) > 3 else ''}). Ask again, replace them, or leave the clips out."
+                f"({shown}{'; ...' if len(short) > 3 else ''}). Ask again, or replace them."
             )
         return prompts
 
