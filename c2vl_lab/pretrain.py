@@ -22,6 +22,7 @@ from c2vl_lab.errors import C2VLError, ConfigError, DataError, choose
 from c2vl_lab.learners import ConceptLearner, Learner, SupervisedLearner, ViewLearner, Views
 from c2vl_lab.logs import MetricLog
 from c2vl_lab.models.encoders import build_encoder
+from c2vl_lab.models.memory import keep_freed_memory
 from c2vl_lab.objective import ObjectiveConfig
 
 Progress = Callable[[str], None]
@@ -151,6 +152,8 @@ def fit(config: FitConfig, data: TrainingSet, run_dir: Path, device: str, progre
         C2VLError: the loss became NaN; the sentence names the batch's clips.
     """
     say = progress or (lambda line: None)
+    if device == "cpu":
+        keep_freed_memory()
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     learner = build_learner(config, data, device)

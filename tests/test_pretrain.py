@@ -233,3 +233,10 @@ def test_a_gpu_that_is_not_there_is_an_error():
     with pytest.raises(ConfigError, match="sees no GPU"):
         pick_device("cuda")
     assert pick_device("auto") == "cpu"
+
+
+def test_training_on_a_processor_keeps_freed_memory(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr("c2vl_lab.pretrain.keep_freed_memory", lambda: told.append(1))
+    fit(SMALL, training_set(), tmp_path, "cpu")
+    assert told == [1]
