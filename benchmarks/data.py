@@ -7,18 +7,16 @@ Files and stores are generated and kept under ``work/benchmark``.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import Row, as_json, machine, one_thread, show
+from benchmarks.measuring import Row, one_thread, tell
 
 one_thread()
 
-import numpy as np  # noqa: E402 - after the number of threads is set
 import torch  # noqa: E402
 
 from benchmarks import data_measures  # noqa: E402
@@ -94,17 +92,8 @@ def main(arguments: list[str] | None = None) -> int:
         scale=given.frames_scale, files=given.files,
     )  # fmt: skip
     rows = measure(names, sizes)
-    about = machine() | {"seed": sizes.seed, "rounds": sizes.repeats}
-    print(show(rows))
-    print("\n" + "\n".join(f"{key}: {value}" for key, value in about.items()))
-    if given.json:
-        given.json.write_text(json.dumps({"rows": as_json(rows), "about": about}, indent=1, default=_plain))
+    tell("data", arguments, rows, {"seed": sizes.seed, "rounds": sizes.repeats}, given.json)
     return 0
-
-
-def _plain(value: Any) -> Any:
-    """NumPy's numbers as Python's."""
-    return value.item() if isinstance(value, np.generic) else str(value)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ process of its own that does not. Data are generated, weights are random, nothin
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -18,9 +17,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from benchmarks.measuring import Row, as_json, machine, one_thread, paired, ratio, show
+from benchmarks.measuring import Row, one_thread, paired, ratio, tell
 
 one_thread()
 
@@ -207,18 +205,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(_plain_alone(given.plain, sizes))
         return 0
     rows = measure(sizes)
-    words = sys.argv[1:] if arguments is None else arguments
-    command = " ".join([os.path.basename(sys.executable), "-m", "benchmarks.encoder", *words])
-    about: dict[str, Any] = machine() | {
+    more = {
         "processor's instructions": torch.backends.cpu.get_cpu_capability(),
-        "command": command,
         "clips in a batch": sizes.clips,
         "rounds": sizes.repeats,
     }
-    print(show(rows))
-    print("\n" + "\n".join(f"{key}: {value}" for key, value in about.items()))
-    if given.json:
-        given.json.write_text(json.dumps({"rows": as_json(rows), "about": about}, indent=1, default=str))
+    tell("encoder", arguments, rows, more, given.json)
     return 0
 
 

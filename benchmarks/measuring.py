@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import statistics
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -101,7 +103,6 @@ def machine() -> dict[str, Any]:
         "numpy": numpy.__version__,
         "torch": torch.__version__,
         "load": [round(load, 2) for load in os.getloadavg()],
-        "command": " ".join([os.path.basename(sys.executable), "-m", "benchmarks.data", *sys.argv[1:]]),
     }
 
 
@@ -114,6 +115,26 @@ def _processor() -> str:
         return platform.machine()
 
 
-def as_json(rows: list[Row]) -> list[dict[str, Any]]:
-    """The rows as plain values."""
-    return [asdict(row) for row in rows]
+def tell(name: str, arguments: list[str] | None, rows: list[Row], more: dict[str, Any], path: Path | None) -> None:
+    """Print the rows and what they hold for, and keep them in a file where one is named.
+
+    Args:
+        name: of the command, as in ``python -m benchmarks.NAME``.
+        arguments: as the command got them; None: those of the process.
+        rows: what was measured.
+        more: what else the figures depend on.
+        path: gets rows and circumstances as JSON; None: no file.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    command = " ".join([os.path.basename(sys.executable), "-m", f"benchmarks.{name}", *words])
+    about = machine() | {"command": command, **more}
+    print(show(rows))
+    print("\n" + "\n".join(f"{key}: {value}" for key, value in about.items()))
+    if path:
+        kept = {"rows": [asdict(row) for row in rows], "about": about}
+        path.write_text(json.dumps(kept, indent=1, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers as Python's."""
+    return value.item() if hasattr(value, "item") else str(value)

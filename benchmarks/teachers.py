@@ -10,20 +10,18 @@ speed, decoding included.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.measuring import Row, as_json, machine, show
+from benchmarks.measuring import Row, tell
 from c2vl_lab.data.datasets import open_dataset
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.pretrain import pick_device
@@ -113,7 +111,7 @@ def _pictures(teacher: Any, source: PictureSource, store: SkeletonStore, sizes: 
     row = _row(f"pictures, {source.kind}, {teacher.name}", len(images), ours, bare, sizes)
     decoding = _decoding(source, names, teacher, sizes.each)
     remark = f"{len(images)} of {shape}; {row.remark}; decoding and preparing alone: {decoding:.1f} ms a picture"
-    return Row(**(as_json([row])[0] | {"remark": remark}))
+    return replace(row, remark=remark)
 
 
 def bare_texts(teacher: Any, texts: list[str]) -> Callable[[], None]:
@@ -214,13 +212,7 @@ def main(arguments: list[str] | None = None) -> int:
         given.data, given.work, given.clips, given.each, given.sentences, given.repeats, given.clock,
     )  # fmt: skip
     rows = measure(sizes)
-    words = sys.argv[1:] if arguments is None else arguments
-    command = " ".join([os.path.basename(sys.executable), "-m", "benchmarks.teachers", *words])
-    about = machine() | {"command": command, "rounds": sizes.repeats}
-    print(show(rows))
-    print("\n" + "\n".join(f"{key}: {value}" for key, value in about.items()))
-    if given.json:
-        given.json.write_text(json.dumps({"rows": as_json(rows), "about": about}, indent=1, default=str))
+    tell("teachers", arguments, rows, {"rounds": sizes.repeats}, given.json)
     return 0
 
 

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -127,20 +127,3 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def cached_array(folder: Path, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """The array of ``key`` in ``folder``, memory-mapped, computed once by ``make``.
-
-    An unreadable file counts as absent and is made again.
-    """
-    path = Path(folder) / key[:2] / f"{key}.npy"
-    if path.exists():
-        try:
-            return np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, OSError, EOFError):
-            pass  # a torn file of an older crash: compute again
-    array = np.asarray(make())
-    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
-        np.save(stream, array, allow_pickle=False)
-    return np.load(path, mmap_mode="r", allow_pickle=False)
