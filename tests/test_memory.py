@@ -18,7 +18,7 @@ def use():
 for _ in range(8):  # the heap finds its size
     use()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(3):
+for _ in range(30):
     use()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
@@ -32,12 +32,14 @@ def run(mode, **environment):
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
 def test_blocks_are_used_again_without_new_pages():
+    """A small block may take the front of a freed large one, and the next large one then lies elsewhere, once."""
     said, pages = run("keep")
-    assert said == "True" and int(pages) < 1000
-    assert int(run("plain")[1]) > 3000  # or there was nothing to gain
+    plain = int(run("plain")[1])
+    assert plain > 30 * 15_000  # each block anew, or there was nothing to gain
+    assert said == "True" and int(pages) < plain / 8
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
 def test_settings_of_the_user_are_left_alone():
     said, pages = run("keep", MALLOC_TRIM_THRESHOLD_="131072", MALLOC_MMAP_THRESHOLD_="131072")
-    assert said == "True" and int(pages) > 3000
+    assert said == "True" and int(pages) > 30 * 15_000
