@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from c2vl_lab.artifacts import fingerprint, read_json, write_json
-from c2vl_lab.checkpoints import read_checkpoint, restore
 from c2vl_lab.concepts import (
     ConceptSpace,
     PooledEachStep,
@@ -28,8 +27,7 @@ from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.data.transforms import VERSION as PREPARED
 from c2vl_lab.data.transforms import prepare
 from c2vl_lab.errors import DataError, MissingError
-from c2vl_lab.learners import Learner
-from c2vl_lab.pretrain import TrainingSet, build_learner, check_card, fit, pick_device, run_card
+from c2vl_lab.learners.base import Learner
 from c2vl_lab.prompts.asking.opening import ANSWERS, open_answers
 from c2vl_lab.prompts.kinematic import CAPTIONER_VERSION, SENTENCES, caption_store
 from c2vl_lab.prompts.pictures import open_pictures
@@ -41,6 +39,11 @@ from c2vl_lab.teachers import Teacher, load_teacher
 from c2vl_lab.teachers.feature_files import FeatureRows
 from c2vl_lab.teachers.files import FileTeacher
 from c2vl_lab.teachers.protocol import PictureSource
+from c2vl_lab.training.build import build_learner
+from c2vl_lab.training.card import check_card, run_card
+from c2vl_lab.training.checkpoints import read_checkpoint, restore
+from c2vl_lab.training.fit import fit
+from c2vl_lab.training.settings import TrainingSet, pick_device
 
 Progress = Callable[[str], None] | None
 

@@ -9,9 +9,9 @@ from c2vl_lab.data.align import PrepareConfig
 from c2vl_lab.data.augment import AugmentConfig
 from c2vl_lab.errors import ConfigError, choose
 from c2vl_lab.objective import ObjectiveConfig
-from c2vl_lab.pretrain import FitConfig
 from c2vl_lab.prompts.person import STYLES
 from c2vl_lab.prompts.store import ALL, sentence_places
+from c2vl_lab.training.settings import FitConfig
 
 ARMS = {
     "coordinates": "view-normalised coordinates, nothing learned",
@@ -39,7 +39,7 @@ class RunConfig:
         modalities: "language", "vision" or "language+vision".
         seed: weights, order, augmentation and probe folds.
         align, origin, scale: see :class:`~c2vl_lab.data.align.PrepareConfig`; the same for every arm of a comparison.
-        encoder, width, stream: see :class:`~c2vl_lab.pretrain.FitConfig`.
+        encoder, width, stream: see :class:`~c2vl_lab.training.settings.FitConfig`.
         frames: frames that the encoder sees.
         epochs, batch_size, lr, weight_decay, momentum, view_tau: training.
         crop, turn, tilt, size, noise, flip: augmentation, see :class:`~c2vl_lab.data.augment.AugmentConfig`.

@@ -16,8 +16,9 @@ FLOORS = [
     {"config", "artifacts", "objective", "teachers"},
     {"data", "baselines", "project", "logs"},
     {"models", "prompts", "viz"},
-    {"embed", "concepts", "bench", "learners", "checkpoints"},
-    {"pretrain", "run_config", "experiment", "evaluate"},
+    {"embed", "concepts", "bench", "learners"},
+    {"training"},
+    {"run_config", "experiment", "evaluate"},
     {"cli_ask"},
     {"cli"},
 ]

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from c2vl_lab.checkpoints import FILE, read_checkpoint, restore, save_checkpoint
 from c2vl_lab.config import replace
 from c2vl_lab.data.layouts import KINECT20
 from c2vl_lab.errors import C2VLError, ConfigError, DataError, MissingError
 from c2vl_lab.logs import read_metrics
 from c2vl_lab.objective import ObjectiveConfig
-from c2vl_lab.pretrain import FitConfig, TrainingSet, _optimizer, build_learner, fit, pick_device
+from c2vl_lab.training.build import build_learner, build_optimizer
+from c2vl_lab.training.checkpoints import FILE, read_checkpoint, restore, save_checkpoint
+from c2vl_lab.training.fit import fit
+from c2vl_lab.training.settings import FitConfig, TrainingSet, pick_device
 
 SMALL = FitConfig(width=16, epochs=6, batch_size=8, frames=16, checkpoint_every=2)
 
@@ -89,7 +91,7 @@ import torch
 torch.set_num_threads(1)
 from test_pretrain import SMALL, training_set
 from c2vl_lab.config import replace
-from c2vl_lab.pretrain import fit
+from c2vl_lab.training.fit import fit
 print("start", flush=True)
 fit(replace(SMALL, epochs=40, checkpoint_every=1), training_set(), {run!r}, "cpu")
 print("done", flush=True)
@@ -184,7 +186,9 @@ def test_checkpoints_that_are_torn_foreign_or_absent(tmp_path):
 def test_a_failed_write_keeps_the_last_checkpoint(tmp_path, monkeypatch):
     learner = build_learner(SMALL, training_set(), "cpu")
     save_checkpoint(tmp_path, learner, None, {"epoch": 1})
-    monkeypatch.setattr("c2vl_lab.checkpoints.save_file", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(
+        "c2vl_lab.training.checkpoints.save_file", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full"))
+    )
     with pytest.raises(OSError, match="disk full"):
         save_checkpoint(tmp_path, learner, None, {"epoch": 2})
     assert read_checkpoint(tmp_path)[1] == {"epoch": 1}
@@ -199,7 +203,7 @@ def test_only_the_encoder_runs_in_low_precision(method):
     learner.encoder.register_forward_hook(lambda module, given, out: seen.update(encoder=out.dtype))
     learner.low_precision = True
     clips, rows = torch.randn(8, 64, 1, 20, 3), torch.arange(8)
-    terms = learner.terms(clips, rows, 0.9, torch.Generator().manual_seed(0))
+    terms = learner.batch_terms(clips, rows, 0.9, 0, 1)
     assert seen["encoder"] == torch.bfloat16
     assert {term.dtype for term in terms.values()} == {torch.float32}
     assert all(torch.isfinite(term) for term in terms.values())
@@ -223,7 +227,7 @@ def test_the_inverse_temperature_is_capped_and_not_decayed():
         learner.heads.log_kappa.fill_(9.0)
     learner.after_step()
     assert float(learner.heads.kappa.detach()) == pytest.approx(100.0)
-    plain, free = _optimizer(learner, SMALL).param_groups
+    plain, free = build_optimizer(learner, SMALL).param_groups
     assert free["weight_decay"] == 0 and plain["weight_decay"] == SMALL.weight_decay
     assert any(p is learner.heads.log_kappa for p in free["params"])
 
@@ -237,6 +241,6 @@ def test_a_gpu_that_is_not_there_is_an_error():
 
 def test_training_on_a_processor_keeps_freed_memory(tmp_path, monkeypatch):
     told = []
-    monkeypatch.setattr("c2vl_lab.pretrain.keep_freed_memory", lambda: told.append(1))
+    monkeypatch.setattr("c2vl_lab.training.fit.keep_freed_memory", lambda: told.append(1))
     fit(SMALL, training_set(), tmp_path, "cpu")
     assert told == [1]

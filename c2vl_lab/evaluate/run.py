@@ -23,7 +23,9 @@ from c2vl_lab.embed import embed
 from c2vl_lab.evaluate.language import retrieval, zero_shot
 from c2vl_lab.evaluate.probes import confusion_matrix, linear_probe, nearest_neighbours
 from c2vl_lab.experiment import Experiment, load_learner
-from c2vl_lab.learners import ConceptLearner, Learner, SupervisedLearner
+from c2vl_lab.learners.base import Learner
+from c2vl_lab.learners.concept import ConceptLearner
+from c2vl_lab.learners.supervised import SupervisedLearner
 from c2vl_lab.logs import read_metrics
 from c2vl_lab.models.encoders import build_encoder, parameter_count
 from c2vl_lab.prompts.class_prompts import class_prompts, class_sentences

@@ -15,7 +15,7 @@ from c2vl_lab.artifacts import atomic_path, write_json
 from c2vl_lab.errors import DataError, MissingError
 
 FILE = "checkpoint.safetensors"
-FORMAT = "c2vl_lab-checkpoint-1"
+FORMAT = "c2vl_lab-checkpoint-2"
 
 
 def save_checkpoint(run_dir: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, card: dict) -> None:
