@@ -1,8 +1,7 @@
 """The graph convolution of ST-GCN for a processor: neighbours are added up edge by edge.
 
 A skeleton is a tree, so the three partitions together hold about 3 V non-zero weights of 3 V²: adding up along these
-edges costs next to nothing. Nothing but the input is kept for the way back; making the rest anew is quicker than
-fetching it from memory.
+edges costs next to nothing.
 """
 
 from __future__ import annotations
@@ -65,25 +64,26 @@ class _SumsThenMix(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, strength: Tensor, weight: Tensor, offset: Tensor, edges: Edges) -> Tensor:
-        ctx.save_for_backward(x, strength, weight)
-        ctx.edges = edges
         wide = weight.permute(1, 0, 2).flatten(1)
-        sums = _sums_side_by_side(x, _by_part(strength, edges), edges)
-        return multiply(sums.flatten(0, 1), wide).view(*x.shape[:2], -1).add_(offset[:, None])
+        sums = _sums_side_by_side(x, _by_part(strength, edges), edges).flatten(0, 1)
+        ctx.save_for_backward(x, strength, weight, sums)
+        ctx.edges = edges
+        return multiply(sums, wide).view(*x.shape[:2], -1).add_(offset[:, None])
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, strength, weight = ctx.saved_tensors
+        x, strength, weight, sums = ctx.saved_tensors
         grad, factors = grads[0].contiguous(), _by_part(strength, ctx.edges)
         rows = grad.flatten(0, 1)
-        on_wide = weight_gradient(rows, _sums_side_by_side(x, factors, ctx.edges).flatten(0, 1))
+        on_wide = weight_gradient(rows, sums)
         on_weight = on_wide.view(weight.shape[1], weight.shape[0], weight.shape[2]).permute(1, 0, 2)
         on_x, on_strength = torch.zeros_like(x), []
+        sent, flat = on_x.flatten(1).unbind(0), x.flatten(1).unbind(0)
         for part, among in enumerate(ctx.edges.plan):
-            on_sums = multiply(rows, weight[part].t()).view_as(x)
+            on_sums = multiply(rows, weight[part].t()).view(len(x), -1).unbind(0)
             for (source, target), factor in zip(among, factors[part], strict=True):
-                on_x[source].add_(on_sums[target], alpha=factor)
-                on_strength.append(torch.dot(on_sums[target].flatten(), x[source].flatten()))
+                sent[source].add_(on_sums[target], alpha=factor)
+                on_strength.append(torch.dot(on_sums[target], flat[source]))
         return on_x, torch.stack(on_strength), on_weight, grad.sum(dim=1), None
 
 
@@ -94,13 +94,12 @@ class _EdgeByEdge(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, strength: Tensor, weight: Tensor, offset: Tensor, edges: Edges) -> Tensor:
         ctx.save_for_backward(x, strength, weight)
         ctx.edges = edges
-        kernels = weight.transpose(1, 2).contiguous()
         out = x.new_empty(*x.shape[:2], weight.shape[1])
-        begun: set[int] = set()
+        rows, into, starts = x.unbind(0), out.unbind(0), list(offset.unbind(0))
+        kernels = weight.transpose(1, 2).contiguous().unbind(0)
         for part, source, target, factor in _walk(edges, strength):
-            start = out[target] if target in begun else offset[target]
-            torch.addmm(start, x[source], kernels[part], alpha=factor, out=out[target])
-            begun.add(target)
+            torch.addmm(starts[target], rows[source], kernels[part], alpha=factor, out=into[target])
+            starts[target] = into[target]
         return out
 
     @staticmethod
@@ -108,9 +107,11 @@ class _EdgeByEdge(torch.autograd.Function):
         x, strength, weight = ctx.saved_tensors
         grad, on_x, edges = grads[0].contiguous(), torch.zeros_like(x), ctx.edges
         products = weight.new_empty(len(strength), *weight.shape[1:])
+        rows, sent, kernels, into = x.unbind(0), on_x.unbind(0), weight.unbind(0), products.unbind(0)
+        grad_rows, grad_columns = grad.unbind(0), grad.transpose(1, 2).unbind(0)
         for edge, (part, source, target, factor) in enumerate(_walk(edges, strength)):
-            on_x[source].addmm_(grad[target], weight[part], alpha=factor)
-            torch.mm(grad[target].t(), x[source], out=products[edge])
+            sent[source].addmm_(grad_rows[target], kernels[part], alpha=factor)
+            torch.mm(grad_columns[target], rows[source], out=into[edge])
         on_strength = (products * weight[edges.part]).sum(dim=(1, 2))
         on_weight = torch.zeros_like(weight).index_add_(0, edges.part, products * strength[:, None, None])
         return on_x, on_strength, on_weight, grad.sum(dim=1), None
@@ -133,19 +134,20 @@ def _sums_side_by_side(x: Tensor, factors: list[list[float]], edges: Edges) -> T
     """(V, R, C) -> (V, R, K * C)."""
     sums = x.new_empty(*x.shape[:2], len(edges.plan), x.shape[2])
     for part, among in enumerate(edges.plan):
-        _collect(sums[:, :, part], x, list(among), factors[part])
+        _collect(sums[:, :, part].unbind(0), x.unbind(0), among, factors[part])
     return sums.flatten(2)
 
 
-def _collect(into: Tensor, x: Tensor, among: list[tuple[int, int]], factors: list[float]) -> Tensor:
-    """``into[target]`` becomes the sum of factor * x[source] over its edges, zero without any; returned."""
+def _collect(
+    into: tuple[Tensor, ...], rows: tuple[Tensor, ...], among: tuple[tuple[int, int], ...], factors: list[float]
+) -> None:
+    """``into[target]`` becomes the sum of factor * rows[source] over its edges, zero without any."""
     begun: set[int] = set()
     for (source, target), factor in zip(among, factors, strict=True):
         if target in begun:
-            into[target].add_(x[source], alpha=factor)
+            into[target].add_(rows[source], alpha=factor)
         else:
-            torch.mul(x[source], factor, out=into[target])
+            torch.mul(rows[source], factor, out=into[target])
         begun.add(target)
     for target in set(range(len(into))) - begun:
-        into[target] = 0  # a tip has nobody farther out, the root nobody nearer
-    return into
+        into[target].zero_()  # a tip has nobody farther out, the root nobody nearer
