@@ -14,6 +14,7 @@ from torch import Tensor
 from c2vl_lab.models.products import multiply, weight_gradient
 
 FEW = 32  # channels
+Both = tuple[Tensor, Tensor]
 
 
 class Edges(NamedTuple):
@@ -37,7 +38,9 @@ class Edges(NamedTuple):
         return cls(part, source, target, plan)  # type: ignore[arg-type]  # pairs, which tuple() does not tell
 
 
-def graph_convolution(x: Tensor, weight: Tensor, offset: Tensor, adjacency: Tensor, edges: Edges) -> Tensor:
+def graph_convolution(
+    x: Tensor, weight: Tensor, offset: Tensor, adjacency: Tensor, edges: Edges
+) -> tuple[Tensor, Tensor]:
     """Sum over the partitions of (sum over neighbours) x (channel mix).
 
     Args:
@@ -48,27 +51,28 @@ def graph_convolution(x: Tensor, weight: Tensor, offset: Tensor, adjacency: Tens
         edges: of the adjacency.
 
     Returns:
-        (V, T, B, C').
+        (V, T, B, C') and x itself, for the residual path: what comes back along it is then added to in place.
     """
     strength = adjacency[edges.part, edges.source, edges.target]
     convolution = _EdgeByEdge if weight.shape[1] <= FEW else _SumsThenMix
-    rows = x.contiguous().flatten(1, 2)
-    return convolution.apply(rows, strength, weight, offset, edges).view(*x.shape[:3], -1)
+    out, rows = convolution.apply(x.contiguous().flatten(1, 2), strength, weight, offset, edges)
+    return out.view(*x.shape[:3], -1), rows.view(x.shape)
 
 
 class _SumsThenMix(torch.autograd.Function):
-    """x (V, R, C), strength (E), weight (K, C', C), offset (V, C') -> (V, R, C').
+    """x (V, R, C), strength (E), weight (K, C', C), offset (V, C') -> (V, R, C') and x.
 
     K sums side by side, then one product: for blocks whose channels grow.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, strength: Tensor, weight: Tensor, offset: Tensor, edges: Edges) -> Tensor:
+    def forward(ctx: Any, x: Tensor, strength: Tensor, weight: Tensor, offset: Tensor, edges: Edges) -> Both:
         wide = weight.permute(1, 0, 2).flatten(1)
         sums = _sums_side_by_side(x, _by_part(strength, edges), edges).flatten(0, 1)
         ctx.save_for_backward(x, strength, weight, sums)
         ctx.edges = edges
-        return multiply(sums, wide).view(*x.shape[:2], -1).add_(offset[:, None])
+        ctx.set_materialize_grads(False)
+        return multiply(sums, wide).view(*x.shape[:2], -1).add_(offset[:, None]), x
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -77,7 +81,7 @@ class _SumsThenMix(torch.autograd.Function):
         rows = grad.flatten(0, 1)
         on_wide = weight_gradient(rows, sums)
         on_weight = on_wide.view(weight.shape[1], weight.shape[0], weight.shape[2]).permute(1, 0, 2)
-        on_x, on_strength = torch.zeros_like(x), []
+        on_x, on_strength = _begun(x, grads[1]), []
         sent, flat = on_x.flatten(1).unbind(0), x.flatten(1).unbind(0)
         for part, among in enumerate(ctx.edges.plan):
             on_sums = multiply(rows, weight[part].t()).view(len(x), -1).unbind(0)
@@ -91,7 +95,7 @@ class _EdgeByEdge(torch.autograd.Function):
     """The same, one small product per edge, whose rows stay in the cache; for blocks of few channels."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, strength: Tensor, weight: Tensor, offset: Tensor, edges: Edges) -> Tensor:
+    def forward(ctx: Any, x: Tensor, strength: Tensor, weight: Tensor, offset: Tensor, edges: Edges) -> Both:
         ctx.save_for_backward(x, strength, weight)
         ctx.edges = edges
         out = x.new_empty(*x.shape[:2], weight.shape[1])
@@ -100,12 +104,13 @@ class _EdgeByEdge(torch.autograd.Function):
         for part, source, target, factor in _walk(edges, strength):
             torch.addmm(starts[target], rows[source], kernels[part], alpha=factor, out=into[target])
             starts[target] = into[target]
-        return out
+        ctx.set_materialize_grads(False)
+        return out, x
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, strength, weight = ctx.saved_tensors
-        grad, on_x, edges = grads[0].contiguous(), torch.zeros_like(x), ctx.edges
+        grad, on_x, edges = grads[0].contiguous(), _begun(x, grads[1]), ctx.edges
         products = weight.new_empty(len(strength), *weight.shape[1:])
         rows, sent, kernels, into = x.unbind(0), on_x.unbind(0), weight.unbind(0), products.unbind(0)
         grad_rows, grad_columns = grad.unbind(0), grad.transpose(1, 2).unbind(0)
@@ -115,6 +120,11 @@ class _EdgeByEdge(torch.autograd.Function):
         on_strength = (products * weight[edges.part]).sum(dim=(1, 2))
         on_weight = torch.zeros_like(weight).index_add_(0, edges.part, products * strength[:, None, None])
         return on_x, on_strength, on_weight, grad.sum(dim=1), None
+
+
+def _begun(x: Tensor, grad: Tensor | None) -> Tensor:
+    """The gradient on x so far: what came back along the residual path, where there is one."""
+    return torch.zeros_like(x) if grad is None else grad.contiguous()
 
 
 def _walk(edges: Edges, strength: Tensor) -> list[tuple[int, int, int, float]]:

@@ -47,7 +47,8 @@ def narrow_form(model: STGCN, x: Tensor) -> Tensor:
 def _training_block(x: Tensor, block: GraphBlock, adjacency: Tensor, edges: Edges, copies: int) -> Tensor:
     """(V, T, B, C) -> (V, T', B, C'), batch norm by this batch."""
     weight, offset = _mix(block, adjacency)
-    out = normalise(graph_convolution(x, weight, offset, adjacency, edges), block.mix_norm, copies, relu=True)
+    out, x = graph_convolution(x, weight, offset, adjacency, edges)
+    out = normalise(out, block.mix_norm, copies, relu=True)
     out = normalise(_convolution(out, block.time), block.time_norm, copies, left_out=block.time.bias)
     skip = x if block.residual else None
     if block.skip is not None and block.skip_norm is not None:
@@ -59,13 +60,15 @@ def _evaluation_block(x: Tensor, block: GraphBlock, adjacency: Tensor, edges: Ed
     """(V, T, B, C) -> (V, T', B, C'), batch norm by the running statistics: part of the weights."""
     weight, offset = _mix(block, adjacency)
     scale, shift = scale_and_shift(block.mix_norm)
-    out = graph_convolution(x, weight * scale[:, None], offset * scale + shift, adjacency, edges)
+    out, x = graph_convolution(x, weight * scale[:, None], offset * scale + shift, adjacency, edges)
     out = torch.relu(out) if torch.is_grad_enabled() else out.relu_()
     out = _convolution(out, block.time, block.time_norm)
     skip = x if block.residual else None
     if block.skip is not None:
         skip = _convolution(x, block.skip, block.skip_norm)
-    return finish_block(out, skip, 0.0)
+    if torch.is_grad_enabled():
+        return finish_block(out, skip, 0.0)
+    return (out if skip is None else out.add_(skip)).relu_()
 
 
 def _mix(block: GraphBlock, adjacency: Tensor) -> tuple[Tensor, Tensor]:
