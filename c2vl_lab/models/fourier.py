@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from c2vl_lab.models.products import multiply_each, weight_gradients
+from c2vl_lab.models.products import apart, multiply_each, weight_gradients
 
 
 class Transform(NamedTuple):
@@ -99,10 +99,10 @@ class _FourierConvolution(torch.autograd.Function):
 def _over_time(matrix: Tensor, x: Tensor) -> Tensor:
     """(Q, T) and (V, T, B, C) -> (Q, V * B, C)."""
     joints, frames, bodies, channels = x.shape
-    out = x.new_empty(len(matrix), joints, bodies * channels)
-    for joint in range(joints):
-        torch.mm(matrix, x[joint].view(frames, -1), out=out[:, joint])
-    return out.view(-1, joints * bodies, channels)
+    out = apart(x, len(matrix), joints * bodies, channels)
+    for one, into in zip(x.view(joints, frames, -1).unbind(0), out.view(len(matrix), joints, -1).unbind(1), strict=True):
+        torch.mm(matrix, one, out=into)
+    return out
 
 
 def _back_to_time(matrix: Tensor, product: Tensor, shape: torch.Size) -> Tensor:
@@ -110,6 +110,6 @@ def _back_to_time(matrix: Tensor, product: Tensor, shape: torch.Size) -> Tensor:
     joints, _, bodies, _ = shape
     out = product.new_empty(joints, len(matrix), bodies * product.shape[2])
     flat = product.view(len(product), joints, -1)
-    for joint in range(joints):
-        torch.mm(matrix, flat[:, joint], out=out[joint])
+    for one, into in zip(flat.unbind(1), out.unbind(0), strict=True):
+        torch.mm(matrix, one, out=into)
     return out.view(joints, len(matrix), bodies, -1)

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from c2vl_lab.models.products import multiply, weight_gradient
 
-FEW = 32  # channels
+FEW = 32  # channels that a block makes
+FEWEST = 4  # channels that it gets: too thin for a product of their own
 Both = tuple[Tensor, Tensor]
 
 
@@ -54,7 +55,7 @@ def graph_convolution(
         (V, T, B, C') and x itself, for the residual path: what comes back along it is then added to in place.
     """
     strength = adjacency[edges.part, edges.source, edges.target]
-    convolution = _EdgeByEdge if weight.shape[1] <= FEW else _SumsThenMix
+    convolution = _EdgeByEdge if weight.shape[1] <= FEW and weight.shape[2] > FEWEST else _SumsThenMix
     out, rows = convolution.apply(x.contiguous().flatten(1, 2), strength, weight, offset, edges)
     return out.view(*x.shape[:3], -1), rows.view(x.shape)
 
@@ -62,7 +63,7 @@ def graph_convolution(
 class _SumsThenMix(torch.autograd.Function):
     """x (V, R, C), strength (E), weight (K, C', C), offset (V, C') -> (V, R, C') and x.
 
-    K sums side by side, then one product: for blocks whose channels grow.
+    K sums side by side, then one product: for the first block and for many channels.
     """
 
     @staticmethod
@@ -92,7 +93,7 @@ class _SumsThenMix(torch.autograd.Function):
 
 
 class _EdgeByEdge(torch.autograd.Function):
-    """The same, one small product per edge, whose rows stay in the cache; for blocks of few channels."""
+    """The same, one small product per edge, whose rows stay in the cache; for few channels."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, strength: Tensor, weight: Tensor, offset: Tensor, edges: Edges) -> Both:
