@@ -100,7 +100,9 @@ def _over_time(matrix: Tensor, x: Tensor) -> Tensor:
     """(Q, T) and (V, T, B, C) -> (Q, V * B, C)."""
     joints, frames, bodies, channels = x.shape
     out = apart(x, len(matrix), joints * bodies, channels)
-    for one, into in zip(x.view(joints, frames, -1).unbind(0), out.view(len(matrix), joints, -1).unbind(1), strict=True):
+    for one, into in zip(
+        x.view(joints, frames, -1).unbind(0), out.view(len(matrix), joints, -1).unbind(1), strict=True
+    ):
         torch.mm(matrix, one, out=into)
     return out
 

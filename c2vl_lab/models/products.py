@@ -26,7 +26,7 @@ def multiply(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
 
 def apart(like: Tensor, count: int, rows: int, channels: int) -> Tensor:
-    """An empty (Q, R, C) of contiguous (R, C), a little apart: at distances of a power of two they share cache lines."""
+    """An empty (Q, R, C) of contiguous (R, C), a little apart: powers of two between them fill the same cache lines."""
     size = rows * channels
     return like.new_empty(count, size + APART)[:, :size].view(count, rows, channels)
 

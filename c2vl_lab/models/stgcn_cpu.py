@@ -87,7 +87,9 @@ def _convolution(x: Tensor, layer: nn.Conv2d, norm: nn.BatchNorm2d | None = None
     if norm is not None:
         scale, shift = scale_and_shift(norm)
         weight, bias = weight * scale[:, None, None, None], cast(Tensor, layer.bias) * scale + shift
-    if taps > 1 and layer.in_channels >= FOURIER_FROM * stride:  # a stride skips half of the direct work and not of this
+    if (
+        taps > 1 and layer.in_channels >= FOURIER_FROM * stride
+    ):  # a stride skips half of the direct work and not of this
         return fourier_convolution(x, weight, bias, stride)
     image = x.permute(0, 3, 1, 2)  # V images of T x B pixels, channels last
     return conv2d(image, weight, bias, (stride, 1), (taps // 2, 0)).permute(0, 2, 3, 1)
