@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "c2vl_lab"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
     {"errors"},
-    {"config", "artifacts", "objective", "teachers"},
+    {"config", "artifacts", "objective", "recipes", "teachers"},
     {"data", "baselines", "project", "logs"},
     {"models", "prompts", "viz"},
     {"embed", "concepts", "bench", "learners"},

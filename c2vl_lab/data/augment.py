@@ -1,4 +1,4 @@
-"""Augmentation that keeps the body whole, batched on the device: time crop, turn, tilt, size, sensor noise, mirror.
+"""Augmentation that keeps the body whole, batched on the device: time crop, turn, tilt, size, noise, mirror, shear.
 
 A clip's random numbers depend on (seed, epoch, clip) alone (:mod:`~c2vl_lab.data.draws`): every epoch draws afresh, and
 how clips are cut into batches, or spread over workers and devices, changes nothing.
@@ -33,6 +33,8 @@ class AugmentConfig:
             joint keeps through the clip (another camera guesses it elsewhere) and a slow drift. About 2 cm.
         flip: probability that a clip is mirrored: x changes its sign and left and right joints change places. Off by
             default, because the sentences of a clip name left and right, and would be wrong for its mirror image.
+        shear: largest of the six off-diagonal entries of a shear matrix, as SkeletonCLR and AimCLR have it (0.5
+            there). Off by default: it changes the lengths of bones.
     """
 
     crop: float = 0.5
@@ -41,6 +43,7 @@ class AugmentConfig:
     size: float = 0.2
     noise: float = 0.05
     flip: float = 0.0
+    shear: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.crop <= 1:
@@ -83,6 +86,8 @@ def augment(
     turn, tilt = math.radians(config.turn), math.radians(config.tilt)
     rotation = rotations(uniform(-turn, turn), uniform(-tilt, tilt), uniform(-tilt, tilt))
     rotation = rotation * uniform(1 - config.size, 1 + config.size)[:, None, None]
+    if config.shear:
+        rotation = rotation @ shears(draws, config.shear).to(clips.dtype)
     noise = sensor_noise(clips, frames, config.noise, draws) if config.noise else None
     view = frames_at(clips, positions)
     if config.flip:
@@ -157,6 +162,13 @@ def whole_clip(clips: Tensor, frames: int) -> Tensor:
     """The deterministic view of test time: the whole clip at ``frames`` frames."""
     grid = torch.linspace(0, clips.shape[1] - 1, frames, device=clips.device, dtype=clips.dtype)
     return frames_at(clips, grid.expand(len(clips), -1))
+
+
+def shears(draws: Draws, largest: float) -> Tensor:
+    """(N, 3, 3) matrices with ones on the diagonal and, beside it, values evenly in -largest..largest."""
+    matrix = draws.uniform(9, -largest, largest).view(-1, 3, 3)
+    matrix.diagonal(dim1=1, dim2=2).fill_(1.0)
+    return matrix
 
 
 def rotations(turn: Tensor, pitch: Tensor, roll: Tensor) -> Tensor:

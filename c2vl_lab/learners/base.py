@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 
 from c2vl_lab.data.augment import AugmentConfig, augment
 from c2vl_lab.data.draws import Draws
+from c2vl_lab.data.extreme import extreme_view
 from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.models.base import Encoder
 from c2vl_lab.models.encoders import as_input
@@ -30,6 +33,28 @@ class Views:
         view = augment(clips, self.config, self.frames, draws, self.layout)
         return as_input(view, self.layout, self.stream)
 
+    def extreme(self, clips: Tensor, draws: Draws) -> Tensor:
+        """The same, changed beyond what a body does (:func:`~c2vl_lab.data.extreme.extreme_view`)."""
+        view = extreme_view(augment(clips, self.config, self.frames, draws, self.layout), draws, self.layout)
+        return as_input(view, self.layout, self.stream)
+
+
+@dataclass(frozen=True)
+class Momentum:
+    """Rate of an exponential moving average.
+
+    Attributes:
+        rate: what is kept in a step, 0 to 1.
+        rises: from ``rate`` to 1 by half a cosine over training (BYOL, arXiv 2006.07733), instead of constant.
+    """
+
+    rate: float = 0.0
+    rises: bool = False
+
+    def at(self, progress: float) -> float:
+        """The rate at ``progress`` (0 to 1) of training."""
+        return 1 - (1 - self.rate) * (1 + math.cos(math.pi * progress)) / 2 if self.rises else self.rate
+
 
 class Learner(nn.Module):
     """Base of the methods.
@@ -45,14 +70,15 @@ class Learner(nn.Module):
     Args:
         encoder: what is trained.
         views: how clips are shown to it.
-        momentum: rate of the exponential moving average, where the method has one.
+        momentum: the exponential moving average, where the method has one.
     """
 
-    def __init__(self, encoder: Encoder, views: Views, momentum: float) -> None:
+    def __init__(self, encoder: Encoder, views: Views, momentum: Momentum) -> None:
         super().__init__()
         self.encoder = encoder
         self.views = views
         self.momentum = momentum
+        self.progress = 0.0  # of the step that is being made
         self.low_precision = False  # bfloat16; set for training on a GPU
 
     def encode(self, encoder: Encoder, x: Tensor) -> Tensor:

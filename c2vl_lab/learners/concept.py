@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from c2vl_lab.concepts import PooledEachStep
 from c2vl_lab.data.draws import Draws
-from c2vl_lab.learners.base import Learner, Tensors, Views, follow, frozen_copy
-from c2vl_lab.learners.views import ViewLearner
+from c2vl_lab.learners.base import Learner, Momentum, Tensors, Views, follow, frozen_copy
+from c2vl_lab.learners.views import ContrastConfig, ViewLearner
 from c2vl_lab.models.base import Encoder
 from c2vl_lab.models.pooling import AttentionPooling, PlacePooling, SubsetPooling
 from c2vl_lab.objective import ConceptContrast, ConceptHeads, ObjectiveConfig, alpha_at
@@ -24,7 +24,7 @@ class ConceptLearner(Learner):
         concepts: pooled, centred teacher features of the training clips per modality, (N, D_m).
         taus: intra-modal temperature per modality.
         config: objective.
-        view_tau: temperature of the optional two-view term.
+        pairs: the optional two-view term.
         pooled: modalities whose K features are pooled in each step, instead of taken from ``concepts``. The soft
             targets are from ``concepts`` all the same: they are to be the frozen teacher's own word.
     """
@@ -33,11 +33,11 @@ class ConceptLearner(Learner):
         self,
         encoder: Encoder,
         views: Views,
-        momentum: float,
+        momentum: Momentum,
         concepts: dict[str, Tensor],
         taus: dict[str, float],
         config: ObjectiveConfig,
-        view_tau: float,
+        pairs: ContrastConfig,
         pooled: dict[str, PooledEachStep] | None = None,
     ) -> None:
         super().__init__(encoder, views, momentum)
@@ -52,7 +52,7 @@ class ConceptLearner(Learner):
             self.slow_encoder, self.slow_heads = frozen_copy(encoder), frozen_copy(self.heads)
             self.slow_pools = frozen_copy(self.pools)
         if config.two_view_weight > 0:
-            self.pairs = ViewLearner(encoder, views, momentum, view_tau)
+            self.pairs = ViewLearner(encoder, views, momentum, pairs)
 
     def look(self, clips: Tensor, draws: Draws) -> Tensors:
         """One view; two more for the extra term."""
@@ -77,6 +77,7 @@ class ConceptLearner(Learner):
 
     def terms(self, features: Tensors, memory: Tensors, rows: Tensor, progress: float, draws: Draws) -> Tensors:
         """One term a pair of modalities, and the extra term."""
+        self.progress = progress
         concepts = {m: c[rows] for m, c in self.concepts.items()}
         raw = {m: self._read(m, rows) for m in self.pools}
         momentum = None
@@ -102,9 +103,10 @@ class ConceptLearner(Learner):
         if self.config.two_view_weight > 0:
             self.pairs.after_step()
         if self.config.alpha_max > 0:
-            follow(self.slow_encoder, self.encoder, self.momentum)
-            follow(self.slow_heads, self.heads, self.momentum)
-            follow(self.slow_pools, self.pools, self.momentum)
+            rate = self.momentum.at(self.progress)
+            follow(self.slow_encoder, self.encoder, rate)
+            follow(self.slow_heads, self.heads, rate)
+            follow(self.slow_pools, self.pools, rate)
 
     def report(self, progress: float) -> dict[str, float]:
         """The schedule's alpha and the learned inverse temperature."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -21,6 +20,7 @@ from c2vl_lab.models.memory import keep_freed_memory
 from c2vl_lab.training.build import build_learner, build_optimizer
 from c2vl_lab.training.card import check_card, run_card
 from c2vl_lab.training.checkpoints import FILE, read_checkpoint, restore, save_checkpoint
+from c2vl_lab.training.schedules import learning_rate
 from c2vl_lab.training.settings import FitConfig, TrainingSet
 
 Progress = Callable[[str], None]
@@ -175,9 +175,8 @@ class _Run:
         return ((epoch - 1) * self.batches + index) / max(1, self.config.epochs * self.batches - 1)
 
     def _rate(self, epoch: int, index: int) -> float:
-        """Learning rate: one epoch of warm-up, then half a cosine to zero."""
-        warm = ((epoch - 1) * self.batches + index + 1) / self.batches
-        return self.config.lr * min(1.0, warm) * 0.5 * (1 + math.cos(math.pi * self._progress(epoch, index)))
+        """Learning rate of a batch."""
+        return learning_rate(self.config, self._progress(epoch, index), epoch - 1 + (index + 1) / self.batches)
 
     def close_epoch(self) -> dict[str, Any]:
         """Count the epoch as finished; returns its row of the log."""

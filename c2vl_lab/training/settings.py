@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,8 +11,29 @@ import torch
 from c2vl_lab.concepts import PooledEachStep
 from c2vl_lab.data.augment import AugmentConfig
 from c2vl_lab.data.layouts import JointLayout
-from c2vl_lab.errors import ConfigError
+from c2vl_lab.errors import ConfigError, choose
 from c2vl_lab.objective import ObjectiveConfig
+
+METHODS = {
+    "c2vl": "skeletons against language and vision",
+    "skeletonclr": "SkeletonCLR-style",
+    "aimclr": "AimCLR-style",
+    "byol": "BYOL-style",
+    "supervised": "labels",
+}
+OPTIMIZERS = {
+    "adamw": "Adam with decoupled weight decay",
+    "adam": "Adam",
+    "sgd": "momentum 0.9",
+    "sgd-nesterov": "Nesterov momentum 0.9",
+    "lars": "layer-wise rates, momentum 0.9",
+}
+LR_SCHEDULES = {
+    "cosine": "half a cosine to zero over the whole of training, warm-up included",
+    "step": "a tenth after each of lr_steps",
+    "constant": "the peak rate",
+}
+MOMENTUM_SCHEDULES = {"constant": "the same throughout", "cosine": "half a cosine up to 1"}
 
 
 @dataclass(frozen=True)
@@ -19,12 +41,20 @@ class FitConfig:
     """How an encoder is trained. Values are our choice; suites state theirs.
 
     Attributes:
-        method: "c2vl" (with its special cases by ``objective``), "skeletonclr" or "supervised".
+        method: one of :data:`METHODS`; "c2vl" has its special cases by ``objective``.
         encoder, width, stream: what is trained and on which stream; width 0 is the encoder's own.
         frames: frames of a training view.
-        epochs, batch_size, lr, weight_decay: AdamW, one epoch of warm-up, cosine to zero.
+        epochs, batch_size: passes over the training clips, and clips a step.
+        optimizer: one of :data:`OPTIMIZERS`.
+        lr, weight_decay: peak learning rate; decay acts on matrices and kernels alone.
+        lr_schedule: one of :data:`LR_SCHEDULES`, with ``warmup_epochs`` of a straight rise before it or within it.
+        lr_steps: of "step": the epochs after which the rate becomes a tenth, such as "250" or "10,50".
         momentum: rate of the exponential moving average.
-        view_tau: temperature of the two-view contrast ("skeletonclr", and the optional extra term of "c2vl").
+        momentum_schedule: "constant", or "cosine" from ``momentum`` to 1 (BYOL).
+        view_tau: temperature of the contrast of skeleton views ("skeletonclr", "aimclr", and the optional extra term
+            of "c2vl").
+        queue, neighbours: of the same contrast, see :class:`~c2vl_lab.learners.views.ContrastConfig`.
+        label_smoothing: of "supervised".
         seed: initial weights, order and augmentation depend on it alone.
         checkpoint_every: epochs between checkpoints.
     """
@@ -36,10 +66,18 @@ class FitConfig:
     frames: int = 32
     epochs: int = 60
     batch_size: int = 128
+    optimizer: str = "adamw"
     lr: float = 2e-3
+    lr_schedule: str = "cosine"
+    lr_steps: str = ""
+    warmup_epochs: int = 1
     weight_decay: float = 1e-3
     momentum: float = 0.99
+    momentum_schedule: str = "constant"
     view_tau: float = 0.1
+    queue: int = 0
+    neighbours: int = 0
+    label_smoothing: float = 0.1
     seed: int = 0
     checkpoint_every: int = 5
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -48,6 +86,35 @@ class FitConfig:
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch_size, self.checkpoint_every) < 1 or self.frames < 2:
             raise ConfigError("epochs, batch_size and checkpoint_every must be at least 1 and frames at least 2.")
+        choose(self.method, METHODS, "method")
+        choose(self.optimizer, OPTIMIZERS, "optimizer")
+        choose(self.lr_schedule, LR_SCHEDULES, "schedule of the learning rate")
+        choose(self.momentum_schedule, MOMENTUM_SCHEDULES, "schedule of the momentum")
+        if min(self.queue, self.neighbours, self.warmup_epochs) < 0:
+            raise ConfigError("queue, neighbours and warmup_epochs must be 0 or more.")
+        if not (0 <= self.momentum <= 1 and 0 <= self.label_smoothing < 1 and self.view_tau > 0):
+            raise ConfigError(
+                "momentum must lie in 0..1, label_smoothing in 0..1 (1 excluded), and view_tau above 0; "
+                f"found {self.momentum}, {self.label_smoothing}, {self.view_tau}."
+            )
+        if bool(self.lr_steps) != (self.lr_schedule == "step"):
+            raise ConfigError(
+                "lr_schedule='step' and lr_steps (such as '250' or '10,50') go together; "
+                f"found lr_schedule='{self.lr_schedule}', lr_steps='{self.lr_steps}'."
+            )
+        self.step_epochs()
+
+    def step_epochs(self) -> tuple[int, ...]:
+        """The epochs of ``lr_steps``.
+
+        Raises:
+            ConfigError: other than whole numbers above 0, each larger than the one before.
+        """
+        words = [word.strip() for word in self.lr_steps.split(",")] if self.lr_steps else []
+        epochs = [int(word) if word.isascii() and word.isdigit() else 0 for word in words]
+        if any(b <= a for a, b in itertools.pairwise([0, *epochs])):
+            raise ConfigError(f"lr_steps wants rising epochs such as '250' or '10,50', found '{self.lr_steps}'.")
+        return tuple(epochs)
 
 
 @dataclass(frozen=True)
