@@ -79,8 +79,14 @@ def write_status(run_dir: Path, state: str, **values: Any) -> None:
     path = Path(run_dir) / STATUS
     about = {"state": state, **values, "pid": os.getpid(), "host": socket.gethostname(), "time": time.time()}
     temporary = path.with_name(f".{STATUS}.new")
-    temporary.write_text(_line(about), encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(_line(about), encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError:  # a full disk still has the room that the old status takes
+        temporary.unlink(missing_ok=True)
+        with open(path, "r+b") as stream:
+            stream.write(_line(about).encode())
+            stream.truncate()
 
 
 def read_status(run_dir: Path) -> dict[str, Any]:

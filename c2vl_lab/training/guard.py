@@ -73,11 +73,10 @@ class Guard:
         some = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
         bad = f" Of these, {', '.join(batch['not_finite'][:8])} hold NaN or infinity themselves."
         row = f" This is skipped batch {in_a_row + 1} in a row, so training stops all the same." if self.skip else ""
-        skipping = "" if self.skip else ", or set on_nan='skip'"
+        remedy = "or look at these clips" if self.skip else "look at these clips, or set on_nan='skip'"
         raise C2VLError(
             f"The {what} became {value} in epoch {batch['epoch']}, batch {batch['batch']} (clips {some}).{row} {kept}"
-            f"{bad if batch['not_finite'] else ''} The last checkpoint is kept; lower the learning rate, look at these "
-            f"clips{skipping}."
+            f"{bad if batch['not_finite'] else ''} The last checkpoint is kept; lower the learning rate, {remedy}."
         )
 
     def _write(self, batch: dict[str, Any]) -> str:
