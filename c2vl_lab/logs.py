@@ -14,6 +14,7 @@ from c2vl_lab.artifacts import atomic_path
 
 METRICS = "metrics.jsonl"
 STATUS = "status.json"
+STOP = "STOP"  # a file of this name in the run's folder asks for an end
 
 
 class MetricLog:

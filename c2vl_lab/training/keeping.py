@@ -16,14 +16,13 @@ import torch
 from c2vl_lab.data.disk import write_remedy
 from c2vl_lab.errors import C2VLError, ConfigError, DataError, StorageError
 from c2vl_lab.learners.base import Learner
-from c2vl_lab.logs import METRICS, STATUS, MetricLog, write_status
+from c2vl_lab.logs import METRICS, STATUS, STOP, MetricLog, write_status
 from c2vl_lab.training.card import check_card
 from c2vl_lab.training.checkpoints import FILE, read_card, read_checkpoint, restore, save_checkpoint
 from c2vl_lab.training.guard import FILE as NAN_FILE
 from c2vl_lab.training.settings import FitConfig
 from c2vl_lab.training.stopping import StoppedError
 
-STOP = "STOP"  # a file of this name in the run's folder asks for an end
 EVERY = 1.0  # seconds between two looks for it, and between two writings of the status
 
 
