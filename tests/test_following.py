@@ -21,8 +21,7 @@ EVIL = "</b><script>alert(1)</script>"
 def rows(count):
     steady = {"alpha": 0.1, "kappa": 14.0, "lr": 0.01, "clips_per_second": 900.0, "seconds": 2.0, "seconds_left": 8.0}
     return [
-        {"epoch": e, "loss": 2 / e, "one": 1.5 / e, "two": 0.5 / e, **steady, "skipped": 0, **more}
-        for e in range(1, count + 1)
+        {"epoch": e, "loss": 2 / e, "one": 1.5 / e, "two": 0.5 / e, **steady, "skipped": 0} for e in range(1, count + 1)
     ]
 
 

@@ -85,10 +85,10 @@ def test_files_that_cannot_grow(tmp_path):
 
 @pytest.mark.slow
 def test_a_file_system_that_is_really_full(tmp_path):
-    """A disk of one megabyte (a tmpfs in a name space of its own), filled up after two epochs."""
+    """A disk of four megabytes (a tmpfs in a name space of its own), filled up after two epochs."""
     disk, saved, whole = tmp_path / "disk", tmp_path / "saved", tmp_path / "whole"
     disk.mkdir()
-    inside = f'mount -t tmpfs -o size=1m tmpfs "{disk}" || exit 77; "$@" && cp -r "{disk}" "{saved}"'
+    inside = f'mount -t tmpfs -o size=4m tmpfs "{disk}" || exit 77; "$@" && cp -r "{disk}" "{saved}"'
     shell = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", inside, "sh"]
     if shutil.which("unshare") is None or subprocess.run([*shell, "true"], capture_output=True).returncode:
         pytest.skip("this machine lets nobody mount a file system of his own")
