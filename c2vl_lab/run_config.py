@@ -61,7 +61,9 @@ class RunConfig:
         alpha_max, gamma, schedule, warmup, kappa, effective_targets, skeleton_tau, vision_language_pair,
             two_view_weight: see :class:`~c2vl_lab.objective.ObjectiveConfig`; arm "hard"
             sets alpha_max to 0.
-        checkpoint_every: epochs between checkpoints.
+        checkpoint_every, checkpoint_minutes: epochs and minutes between checkpoints, whichever comes first.
+        on_nan: "stop" or "skip", what follows where a loss becomes NaN.
+        knn_every: epochs between looks at the training clips' neighbours, for the curves alone; 0: never.
         device: "auto", "cpu" or "cuda".
     """
 
@@ -121,6 +123,9 @@ class RunConfig:
     vision_language_pair: bool = True
     two_view_weight: float = 0.0
     checkpoint_every: int = 10
+    checkpoint_minutes: float = 10.0
+    on_nan: str = "stop"
+    knn_every: int = 0
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -217,4 +222,7 @@ FIT_FIELDS = (
         "seed",
     ),
     "checkpoint_every",
+    "checkpoint_minutes",
+    "on_nan",
+    "knn_every",
 )

@@ -11,6 +11,10 @@ from c2vl_lab.errors import ConfigError
 from c2vl_lab.training.checkpoints import FILE
 from c2vl_lab.training.settings import FitConfig, TrainingSet
 
+# settings that a run may be gone on with at other values: weights do not depend on them (but for "on_nan", which is
+# there to be changed after a stop)
+FREE = ("checkpoint_every", "checkpoint_minutes", "knn_every", "on_nan")
+
 
 def run_card(config: FitConfig, data: TrainingSet) -> dict[str, Any]:
     """What a checkpoint says of its making: settings, joint layout, and a fingerprint of all that was trained on."""
@@ -26,17 +30,20 @@ def _content(data: TrainingSet) -> str:
 
 
 def check_card(run_dir: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Refuse a checkpoint of other settings or other data.
+    """Refuse a checkpoint of other settings or other data; how often it is saved and watched may differ (:data:`FREE`).
 
     Raises:
         ConfigError: naming what differs.
     """
     for part, new in wanted.items():
         old = found.get(part)
+        if isinstance(new, dict) and isinstance(old, dict):
+            old, new = ({k: v for k, v in each.items() if k not in FREE} for each in (old, new))
         if old == new:
             continue
         if isinstance(new, dict) and isinstance(old, dict):
-            changed = "; ".join(f"{k}: {old.get(k)} -> {new[k]}" for k in new if old.get(k) != new[k])
+            names = [k for k in {**old, **new} if old.get(k) != new.get(k)]
+            changed = "; ".join(f"{k}: {old.get(k)} -> {new.get(k)}" for k in names)
         elif part == "data":  # two fingerprints say nothing
             changed = "other clips, sentences, pictures or teacher"
         else:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,38 +13,20 @@ import torch
 from torch import Tensor
 
 from c2vl_lab.data.draws import epoch_order, mixed_seed
-from c2vl_lab.errors import C2VLError
 from c2vl_lab.learners.base import Learner
-from c2vl_lab.logs import MetricLog
 from c2vl_lab.models.memory import keep_freed_memory
 from c2vl_lab.training.build import build_learner, build_optimizer
-from c2vl_lab.training.card import check_card, run_card
-from c2vl_lab.training.checkpoints import FILE, read_checkpoint, restore, save_checkpoint
+from c2vl_lab.training.card import run_card
+from c2vl_lab.training.checkpoints import FILE
+from c2vl_lab.training.guard import Guard
+from c2vl_lab.training.keeping import Place, RunFolder
 from c2vl_lab.training.schedules import learning_rate
 from c2vl_lab.training.settings import FitConfig, TrainingSet
+from c2vl_lab.training.stopping import StoppedError
+from c2vl_lab.training.watching import neighbour_accuracy
 
 Progress = Callable[[str], None]
-
-
-class StoppedError(C2VLError):
-    """Training was asked to stop, and did, after a checkpoint."""
-
-
-@dataclass
-class Place:
-    """How far a run is; saved with every checkpoint.
-
-    Attributes:
-        epoch: finished epochs.
-        step: batches of the next epoch that are done.
-        sums: the log's values, added up over these batches.
-        seconds: wall time that these batches took.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    sums: dict[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
+Stop = Callable[[], bool]
 
 
 def fit(
@@ -53,7 +35,7 @@ def fit(
     run_dir: Path,
     device: str,
     progress: Progress | None = None,
-    stop: Callable[[], bool] | None = None,
+    stop: Stop | None = None,
 ) -> Learner:
     """Train and return the learner; a killed run goes on from its last checkpoint when called again.
 
@@ -63,15 +45,18 @@ def fit(
     Args:
         config: settings, saved with the checkpoint.
         data: the training part.
-        run_dir: gets ``checkpoint.safetensors`` (+ ``.json``), ``metrics.jsonl`` and ``tensorboard/``.
+        run_dir: gets ``checkpoint.safetensors`` (+ ``.json``), ``metrics.jsonl``, ``status.json`` and ``tensorboard/``.
+            A file ``STOP`` in it asks for a checkpoint and an end; the next call removes it.
         device: "cpu" or "cuda[:i]"; on a GPU the forward pass runs in bfloat16.
         progress: receives one line an epoch.
         stop: asked after each batch; where it says so, a checkpoint is written inside the epoch.
 
     Raises:
-        ConfigError: ``run_dir`` holds a checkpoint of other settings or other data.
-        StoppedError: ``stop`` said so; the same call goes on from there.
-        C2VLError: the loss became NaN; the sentence names the batch's clips.
+        ConfigError: ``run_dir`` holds a checkpoint of other settings or other data, or another process trains there.
+        DataError: its checkpoint is damaged or foreign.
+        StoppedError: ``stop`` or the file said so; the same call goes on from there.
+        StorageError: a checkpoint or the log cannot be written; the last good checkpoint is kept.
+        C2VLError: a loss or gradient became NaN; the batch's clips are in ``nan-batch.json``.
     """
     say = progress or (lambda line: None)
     if device == "cpu":
@@ -81,38 +66,51 @@ def fit(
     learner = build_learner(config, data, device)
     learner.low_precision = device.startswith("cuda")
     optimizer = build_optimizer(learner, config)
-    card = run_card(config, data)
-    place = _resume(run_dir, card, learner, optimizer)
+    count = len(data.clips) if data.rows is None else len(data.rows)
+    # a short batch would meet fewer negatives; other clips are left out next time
+    batches = max(1, count // config.batch_size)
+    folder = RunFolder(
+        run_dir, config, run_card(config, data), learner, optimizer, batches, min(config.batch_size, count)
+    )
+    place = folder.resume()
     if place.epoch or place.step:
         say(f"resuming after epoch {place.epoch} of {config.epochs}" + (f", batch {place.step}" if place.step else ""))
     if place.epoch >= config.epochs:
         return learner
-    run = _Run(config, learner, optimizer, _on_device(data, device), data.names, place)
-    log = MetricLog(run_dir, keep_epochs=place.epoch)
-
-    def save() -> None:
-        save_checkpoint(run_dir, learner, optimizer, {**card, **asdict(run.place)})
-
-    while run.place.epoch < config.epochs:
-        if not run.finish_epoch(stop or (lambda: False)):
-            save()
-            log.close()
-            raise StoppedError(
-                f"Stopped in epoch {run.place.epoch + 1} of {config.epochs}, after batch {run.place.step} of "
-                f"{run.batches}; {run_dir / FILE} holds all of it. The same command goes on from there."
-            )
-        row = run.close_epoch()
-        log.write(row)
-        epoch = run.place.epoch
-        if epoch % config.checkpoint_every == 0 or epoch == config.epochs:
-            save()
-        left = (config.epochs - epoch) * row["seconds"]
-        say(
-            f"epoch {epoch}/{config.epochs}  loss {row['loss']:.4f}  "
-            f"{row['clips_per_second']:.0f} clips/s  {left:.0f} s left"
-        )
-    log.close()
+    with folder.training(place):
+        clips = _on_device(data, device)
+        run = _Run(config, learner, optimizer, clips, data.names, place, folder)
+        _train(run, data, say, lambda: (stop is not None and stop()) or folder.stop_wanted())
     return learner
+
+
+def _train(run: _Run, data: TrainingSet, say: Progress, stop: Stop) -> None:
+    """All epochs that are not done yet."""
+    config = run.config
+    while run.place.epoch < config.epochs:
+        whole = run.finish_epoch(stop)
+        if whole:
+            row = run.close_epoch()
+            if data.watch_labels is not None and config.knn_every and row["epoch"] % config.knn_every == 0:
+                row["knn1"] = neighbour_accuracy(run.learner, run.clips, data.watch_labels, data.watch_groups)
+            run.folder.after_epoch(run.place, row)
+            say(_line(row, config.epochs))
+        if run.place.epoch < config.epochs and (not whole or stop()):
+            run.folder.save(run.place)
+            where = f"Stopped in epoch {run.place.epoch + 1} of {config.epochs}, after batch {run.place.step} of "
+            raise StoppedError(
+                f"{where}{run.batches}; {run.folder.path / FILE} holds all of it. The same command goes on from there."
+            )
+
+
+def _line(row: dict[str, Any], epochs: int) -> str:
+    """An epoch for people."""
+    skipped = f"  {row['skipped']} batches skipped (NaN)" if row["skipped"] else ""
+    near = f"  1-NN {100 * row['knn1']:.1f}" if "knn1" in row else ""
+    return (
+        f"epoch {row['epoch']}/{epochs}  loss {row['loss']:.4f}{near}  "
+        f"{row['clips_per_second']:.0f} clips/s  {row['seconds_left']:.0f} s left{skipped}"
+    )
 
 
 class _Run:
@@ -126,13 +124,14 @@ class _Run:
         clips: Tensor,
         names: list[str],
         place: Place,
+        folder: RunFolder,
     ) -> None:
         self.config, self.learner, self.optimizer = config, learner, optimizer
-        self.clips, self.names, self.place = clips, names, place
-        # a short batch would meet fewer negatives; other clips are left out next time
-        self.batches = max(1, len(clips) // config.batch_size)
+        self.clips, self.names, self.place, self.folder = clips, names, place, folder
+        self.batches = folder.batches
+        self.guard = Guard(config.on_nan == "skip", folder.path, learner)
 
-    def finish_epoch(self, stop: Callable[[], bool]) -> bool:
+    def finish_epoch(self, stop: Stop) -> bool:
         """The batches of the epoch that are not done yet; False where ``stop`` came between."""
         config, place = self.config, self.place
         epoch = place.epoch + 1
@@ -141,34 +140,45 @@ class _Run:
         start, before = time.perf_counter(), place.seconds
         for index in range(place.step, self.batches):
             rows = order[index * config.batch_size : (index + 1) * config.batch_size]
-            for name, value in self._step(rows, epoch, index).items():
+            terms = self._step(rows, epoch, index)
+            for name, value in (terms or {}).items():
                 place.sums[name] = place.sums.get(name, 0.0) + value
+            place.in_a_row = place.in_a_row + 1 if terms is None else 0
+            place.skipped += terms is None
             place.step = index + 1
             place.seconds = before + time.perf_counter() - start
+            self.folder.after_batch(place)
             if place.step < self.batches and stop():
                 return False
         return True
 
-    def _step(self, rows: Tensor, epoch: int, index: int) -> dict[str, float]:
-        """One optimiser step on the clips at ``rows``; returns the terms."""
+    def _step(self, rows: Tensor, epoch: int, index: int) -> dict[str, float] | None:
+        """One optimiser step on the clips at ``rows``; returns the terms, or None where it was skipped for a NaN."""
         config, learner = self.config, self.learner
         torch.manual_seed(mixed_seed(config.seed, epoch, index))  # dropout
         done = self._progress(epoch, index)
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate(epoch, index)
+        self.guard.keep()
         terms = learner.batch_terms(self.clips[rows], rows, done, config.seed, epoch)
         loss = torch.stack(list(terms.values())).sum()
-        if not torch.isfinite(loss):
-            some = ", ".join(self.names[i] for i in rows[:8].tolist())
-            raise C2VLError(
-                f"The loss became {float(loss.detach())} in epoch {epoch}, batch {index + 1} (clips {some}, ...). "
-                "The last checkpoint is kept; lower the learning rate or look at these clips."
-            )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if not self.guard.fine(loss):
+            self._refuse({"loss": loss, **terms}, rows, epoch, index)
+            return None
         self.optimizer.step()
         learner.after_step()
-        return {name: float(value.detach()) for name, value in {"loss": loss, **terms}.items()}
+        return _numbers({"loss": loss, **terms})
+
+    def _refuse(self, terms: dict[str, Tensor], rows: Tensor, epoch: int, index: int) -> None:
+        """Write down a batch whose step must not be taken, and undo it; an error where it is not to be skipped."""
+        values = _numbers(terms)
+        names = [self.names[i] for i in rows.tolist()]
+        rate = self._rate(epoch, index)
+        batch = {"epoch": epoch, "batch": index + 1, "loss": values.pop("loss"), "terms": values, "lr": rate}
+        self.guard.report({**batch, "clips": names}, self.clips[rows], self.place.in_a_row)
+        self.guard.undo()
 
     def _progress(self, epoch: int, index: int) -> float:
         """0 at the first batch of training, 1 at the last."""
@@ -182,11 +192,19 @@ class _Run:
         """Count the epoch as finished; returns its row of the log."""
         place, epoch = self.place, self.place.epoch + 1
         seen = self.batches * min(self.config.batch_size, len(self.clips))
-        row: dict[str, Any] = {"epoch": epoch, **{name: value / self.batches for name, value in place.sums.items()}}
+        taken = self.batches - place.skipped
+        row: dict[str, Any] = {"epoch": epoch, "loss": math.nan}  # unless there was a step
+        row |= {name: value / taken for name, value in place.sums.items()}
         row |= self.learner.report(epoch / self.config.epochs)
-        row |= {"lr": self._rate(epoch, self.batches - 1), "seconds": place.seconds}
-        self.place = Place(epoch)
-        return row | {"clips_per_second": seen / max(row["seconds"], 1e-9)}
+        row |= {"lr": self._rate(epoch, self.batches - 1), "seconds": place.seconds, "skipped": place.skipped}
+        row |= {"clips_per_second": seen / max(place.seconds, 1e-9)}
+        self.place = Place(epoch, in_a_row=place.in_a_row)
+        return row | {"seconds_left": (self.config.epochs - epoch) * place.seconds}
+
+
+def _numbers(tensors: dict[str, Tensor]) -> dict[str, float]:
+    """Scalars as plain numbers."""
+    return {name: float(value.detach()) for name, value in tensors.items()}
 
 
 def _on_device(data: TrainingSet, device: str) -> Tensor:
@@ -197,13 +215,3 @@ def _on_device(data: TrainingSet, device: str) -> Tensor:
         part = rows[start : start + 1024]
         clips[start : start + len(part)] = torch.from_numpy(np.ascontiguousarray(data.clips[part], np.float32))
     return clips
-
-
-def _resume(run_dir: Path, card: dict[str, Any], learner: Learner, optimizer: torch.optim.Optimizer) -> Place:
-    """Restore the run's checkpoint if there is one; returns how far it was."""
-    if not (run_dir / FILE).exists():
-        return Place()
-    tensors, found = read_checkpoint(run_dir)
-    check_card(run_dir, found, card)
-    restore(tensors, learner, optimizer)
-    return Place(found["epoch"], found["step"], found["sums"], found["seconds"])

@@ -34,6 +34,10 @@ LR_SCHEDULES = {
     "constant": "the peak rate",
 }
 MOMENTUM_SCHEDULES = {"constant": "the same throughout", "cosine": "half a cosine up to 1"}
+ON_NAN = {
+    "stop": "training ends; the batch's clips are named in nan-batch.json",
+    "skip": "the step is not taken and the batch's clips are named there; too many in a row end training all the same",
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,9 @@ class FitConfig:
         label_smoothing: of "supervised".
         seed: initial weights, order and augmentation depend on it alone.
         checkpoint_every: epochs between checkpoints.
+        checkpoint_minutes: minutes of training after which a checkpoint is written inside an epoch.
+        on_nan: what follows where a loss or gradient is no finite number: "stop", or "skip" (the step is not taken).
+        knn_every: epochs between looks at how well the training clips' neighbours agree in class; 0: never.
     """
 
     method: str = "c2vl"
@@ -80,12 +87,19 @@ class FitConfig:
     label_smoothing: float = 0.1
     seed: int = 0
     checkpoint_every: int = 5
+    checkpoint_minutes: float = 10.0
+    on_nan: str = "stop"
+    knn_every: int = 0
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch_size, self.checkpoint_every) < 1 or self.frames < 2:
             raise ConfigError("epochs, batch_size and checkpoint_every must be at least 1 and frames at least 2.")
+        if not self.checkpoint_minutes > 0 or self.knn_every < 0:
+            found = f"found {self.checkpoint_minutes} and {self.knn_every}"
+            raise ConfigError(f"checkpoint_minutes must be above 0 and knn_every at least 0, {found}.")
+        choose(self.on_nan, ON_NAN, "answer to a NaN loss (on_nan)")
         choose(self.method, METHODS, "method")
         choose(self.optimizer, OPTIMIZERS, "optimizer")
         choose(self.lr_schedule, LR_SCHEDULES, "schedule of the learning rate")
@@ -132,6 +146,8 @@ class TrainingSet:
         labels, classes: (N,) and their number, for "supervised" only.
         key: fingerprint of what all this was made from; empty: the arrays' own. Arrays that went through a PCA
             differ in their last digits with the number of threads, and a checkpoint must not be refused for that.
+        watch_labels, watch_groups: (N,) labels and performers by which training is watched (``knn_every``). They never
+            reach a loss; None: not watched.
     """
 
     clips: np.ndarray
@@ -144,6 +160,8 @@ class TrainingSet:
     key: str = ""
     rows: np.ndarray | None = None
     pooled: dict[str, PooledEachStep] = field(default_factory=dict)
+    watch_labels: np.ndarray | None = None
+    watch_groups: np.ndarray | None = None
 
 
 def pick_device(wanted: str) -> str:
