@@ -1,6 +1,7 @@
 """Following a run from its files: what is shown, what the button does, what stands in its place outside Jupyter."""
 
 import json
+import os
 import time
 
 import numpy as np
@@ -83,7 +84,8 @@ def test_the_button_ends_training(tmp_path, monkeypatch):
 
     def press(line):
         follower.refresh()
-        assert not follower.stop.disabled and len(follower.curves.data[0].x) == 1
+        assert "This kernel trains: interrupt it" in follower.message.value and follower.stop.disabled
+        assert len(follower.curves.data[0].x) == 1
         follower.stop.click()
         assert "Asked to stop" in follower.message.value
 
@@ -96,10 +98,26 @@ def test_the_button_ends_training(tmp_path, monkeypatch):
     assert "done" in follower.head.value and shown(follower)["loss"][0] == [1, 2, 3]
 
 
-def test_a_stop_that_cannot_be_written_is_said(tmp_path):
-    follower = Follower(tmp_path / EVIL.replace("/", "_") / "nowhere")
+def test_the_button_is_for_runs_of_other_processes(tmp_path):
+    follower = Follower(tmp_path)
+    write_status(tmp_path, "running", epoch=1)
+    about = json.loads((tmp_path / "status.json").read_text())
+    (tmp_path / "status.json").write_text(json.dumps({**about, "pid": os.getppid()}))
+    follower.refresh()
+    assert not follower.stop.disabled and follower.message.value == ""
+    follower.stop.click()
+    assert (tmp_path / "STOP").is_file() and "Asked to stop" in follower.message.value
+    follower.refresh()
+    assert "Asked to stop" in follower.message.value, "it stays to be read"
+
+
+def test_a_stop_that_cannot_be_written_or_meant_is_said(tmp_path, monkeypatch):
+    follower = Follower(tmp_path / "nowhere" / "<b>")
     follower.ask_to_stop()
-    assert "cannot be written: No such file" in follower.message.value and "<script>" not in follower.message.value
+    assert "nothing to stop" in follower.message.value
+    monkeypatch.setattr("c2vl_lab.viz.following.read_status", lambda folder: {"state": "running"})
+    follower.ask_to_stop()
+    assert "cannot be written: No such file" in follower.message.value and "<b>" not in follower.message.value
 
 
 def test_it_looks_again_by_itself(tmp_path):

@@ -32,10 +32,10 @@ NOT_A_LOSS = (
     *("skipped", "knn1"),
 )
 BESIDE = {  # what is drawn beside the loss, where a log has it: label and factor
-    "alpha": ("alpha, share of soft targets", 1),
-    "kappa": ("kappa, logit scale", 1),
+    "alpha": ("alpha (soft targets)", 1),
+    "kappa": ("kappa (logit scale)", 1),
     "lr": ("learning rate", 1),
-    "knn1": ("1-NN among training clips, %", 100),
+    "knn1": ("1-NN in training, %", 100),
     "clips_per_second": ("clips a second", 1),
 }
 
@@ -78,7 +78,7 @@ def training_curves(
         raise DataError("Training curves want rows with 'epoch' and 'loss'; run the pre-training first.")
     terms = loss_terms(tables[0])
     beside = [name for name in BESIDE if name in tables[0]]
-    figure = Figure(figsize=(theme.PAGE_WIDTH, 3.4 if len(beside) > 2 else 2.3), layout="constrained")
+    figure = Figure(figsize=(theme.PAGE_WIDTH, 3.6 if len(beside) > 2 else 2.3), layout="constrained")
     first, others = _curve_panels(figure, len(beside))
     _curve(first, tables, "loss", theme.ACCENT)
     palette = theme.class_colors(len(terms))

@@ -1,7 +1,8 @@
 """Watch a run while it trains, from its files alone: curves, how far it is, and a button that asks it to stop.
 
 Whoever trains, this kernel, another notebook or a command, writes ``metrics.jsonl`` and ``status.json``; whoever
-follows reads them. The button writes a file ``STOP``, which training answers with a checkpoint and an orderly end.
+follows reads them. The button writes a file ``STOP``, which training answers with a checkpoint and an orderly end. A
+kernel that itself trains hears no buttons until it has done so; Jupyter's interrupt does the same there.
 """
 
 from __future__ import annotations
@@ -67,9 +68,12 @@ class Follower:
         """Read the files and show what they say; curves are sent to the browser only when there is a new row."""
         status = read_status(self.run_dir)
         self.head.value = status_line(status)
-        self.stop.disabled = status.get("state") != "running"
-        if self.stop.disabled:
+        runs, here = status.get("state") == "running", status.get("pid") == os.getpid()
+        self.stop.disabled = not runs or here
+        if not runs:
             self.message.value = ""
+        elif here:
+            self.message.value = "This kernel trains: interrupt it (&#9632;) to stop. A checkpoint comes first."
         try:
             about = os.stat(self.run_dir / METRICS)
         except OSError:
@@ -80,7 +84,10 @@ class Follower:
             self._draw(pd.DataFrame(read_metrics(self.run_dir / METRICS)))
 
     def ask_to_stop(self) -> None:
-        """Write the file that training looks for; it is followed within a second or a batch."""
+        """Write the file that training looks for; it is followed within a second or a batch. Nothing, if none runs."""
+        if read_status(self.run_dir).get("state") != "running":
+            self.message.value = "Nothing trains here, so there is nothing to stop."
+            return
         try:
             (self.run_dir / STOP).touch()
         except OSError as error:
