@@ -12,10 +12,12 @@ from c2vl_lab.baselines import ViewProjection, supervised_loss, two_view_contras
 from c2vl_lab.concepts import PooledEachStep
 from c2vl_lab.data.augment import AugmentConfig, augment
 from c2vl_lab.data.layouts import JointLayout
+from c2vl_lab.errors import DataError
 from c2vl_lab.models.base import Encoder
 from c2vl_lab.models.encoders import as_input
 from c2vl_lab.models.pooling import AttentionPooling, PlacePooling, SubsetPooling
 from c2vl_lab.objective import ConceptContrast, ConceptHeads, ObjectiveConfig, alpha_at
+from c2vl_lab.regression import PromptRegression
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -85,6 +87,10 @@ class ConceptLearner(Learner):
         view_tau: temperature of the optional two-view term.
         pooled: modalities whose K features are pooled in each step, instead of taken from ``concepts``. The soft
             targets are from ``concepts`` all the same: they are to be the frozen teacher's own word.
+        places: targets of the regression per modality, (N, K, D); wanted where ``regression_weight`` is not 0.
+
+    Raises:
+        DataError: a regression without targets.
     """
 
     def __init__(
@@ -97,6 +103,7 @@ class ConceptLearner(Learner):
         config: ObjectiveConfig,
         view_tau: float,
         pooled: dict[str, PooledEachStep] | None = None,
+        places: dict[str, Tensor] | None = None,
     ) -> None:
         super().__init__(encoder, views, momentum)
         self.config = config
@@ -106,6 +113,11 @@ class ConceptLearner(Learner):
         widths = {m: c.shape[1] for m, c in concepts.items()}
         self.heads = ConceptHeads(encoder.dim, widths, config.kappa)
         self.contrast = ConceptContrast(config, taus)
+        if config.regression_weight > 0 and not places:
+            raise DataError(
+                "regression_weight wants the targets of every place of the prompts (places); none were given."
+            )
+        self.regressions = nn.ModuleDict({m: PromptRegression(encoder.dim, p) for m, p in (places or {}).items()})
         if config.alpha_max > 0:  # the hard contrast never asks the momentum model
             self.slow_encoder, self.slow_heads = frozen_copy(encoder), frozen_copy(self.heads)
             self.slow_pools = frozen_copy(self.pools)
@@ -126,8 +138,11 @@ class ConceptLearner(Learner):
                 slow = concepts | {m: pool(raw[m]) for m, pool in self.slow_pools.items()}
                 momentum = (hidden, *self.slow_heads(hidden, slow), self.slow_heads.kappa)
         shown = concepts | {m: pool(raw[m], generator) for m, pool in self.pools.items()}
-        student = self.heads(self.encode(self.encoder, x), shown)
-        terms = self.contrast((*student, self.heads.kappa), momentum, concepts, alpha)
+        found = self.encode(self.encoder, x)
+        pairs = self.contrast((*self.heads(found, shown), self.heads.kappa), momentum, concepts, alpha)
+        terms = {name: self.config.contrast_weight * term for name, term in pairs.items()}
+        for m, regression in self.regressions.items():
+            terms[f"regression of {m}"] = self.config.regression_weight * regression(found, rows)
         if self.config.two_view_weight > 0:
             self.pairs.low_precision = self.low_precision
             extra = self.pairs.terms(clips, rows, progress, generator)

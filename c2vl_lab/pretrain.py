@@ -76,6 +76,7 @@ class TrainingSet:
         concepts: pooled teacher features per modality (N, D_m), for "c2vl".
         taus: intra-modal temperatures per modality, for "c2vl".
         pooled: modalities whose K features "c2vl" pools in each step.
+        places: targets of the regression per modality (N, K, D), for "c2vl" with a regression.
         labels, classes: (N,) and their number, for "supervised" only.
         key: fingerprint of what all this was made from; empty: the arrays' own. Arrays that went through a PCA
             differ in their last digits with the number of threads, and a checkpoint must not be refused for that.
@@ -91,6 +92,7 @@ class TrainingSet:
     key: str = ""
     rows: np.ndarray | None = None
     pooled: dict[str, PooledEachStep] = field(default_factory=dict)
+    places: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def pick_device(wanted: str) -> str:
@@ -127,6 +129,7 @@ def build_learner(config: FitConfig, data: TrainingSet, device: str) -> Learner:
             config.objective,
             config.view_tau,
             data.pooled,
+            {m: tensor(p) for m, p in data.places.items()},
         ),
         "skeletonclr": lambda: ViewLearner(encoder, views, config.momentum, config.view_tau),
         "supervised": lambda: SupervisedLearner(encoder, views, tensor(data.labels), data.classes),
@@ -248,7 +251,8 @@ def _content(data: TrainingSet) -> str:
     extra = [data.taus, data.labels if data.labels is not None else [], data.names]
     pooled = [f"{modality} {given.features.key} {given.subset}" for modality, given in sorted(data.pooled.items())]
     clips = data.clips if data.rows is None else data.clips[data.rows]
-    return fingerprint(clips, *[data.concepts[m] for m in sorted(data.concepts)], *extra, *pooled)
+    targets = [given[m] for given in (data.concepts, data.places) for m in sorted(given)]
+    return fingerprint(clips, *targets, *extra, *pooled)
 
 
 def check_card(run_dir: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:

@@ -54,7 +54,7 @@ class RunConfig:
         picture_style: how video is shown, one of :data:`~c2vl_lab.prompts.person.STYLES`; others have one look.
         pooling, components, center, subset: see :class:`~c2vl_lab.concepts.ConceptConfig`.
         alpha_max, gamma, schedule, warmup, kappa, effective_targets, skeleton_tau, vision_language_pair,
-            two_view_weight: see :class:`~c2vl_lab.objective.ObjectiveConfig`; arm "hard"
+            two_view_weight, contrast_weight, regression_weight: see :class:`~c2vl_lab.objective.ObjectiveConfig`; arm "hard"
             sets alpha_max to 0.
         checkpoint_every: epochs between checkpoints.
         device: "auto", "cpu" or "cuda".
@@ -106,6 +106,8 @@ class RunConfig:
     skeleton_tau: float = 0.1
     vision_language_pair: bool = True
     two_view_weight: float = 0.0
+    contrast_weight: float = 1.0
+    regression_weight: float = 0.0
     checkpoint_every: int = 10
     device: str = "auto"
 
@@ -171,6 +173,8 @@ class RunConfig:
             skeleton_tau=self.skeleton_tau,
             vision_language_pair=self.vision_language_pair,
             two_view_weight=self.two_view_weight,
+            contrast_weight=self.contrast_weight,
+            regression_weight=self.regression_weight,
         )
         return FitConfig(
             method=TRAINED[self.arm],

@@ -16,7 +16,7 @@ FLOORS = [
     {"config", "artifacts", "objective", "teachers"},
     {"data", "baselines", "project", "logs"},
     {"models", "prompts", "viz"},
-    {"embed", "concepts", "bench", "learners", "checkpoints"},
+    {"embed", "concepts", "regression", "bench", "learners", "checkpoints"},
     {"pretrain", "run_config", "experiment", "evaluate"},
     {"cli_ask"},
     {"cli"},
