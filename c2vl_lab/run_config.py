@@ -54,8 +54,8 @@ class RunConfig:
         picture_style: how video is shown, one of :data:`~c2vl_lab.prompts.person.STYLES`; others have one look.
         pooling, components, center, subset: see :class:`~c2vl_lab.concepts.ConceptConfig`.
         alpha_max, gamma, schedule, warmup, kappa, effective_targets, skeleton_tau, vision_language_pair,
-            two_view_weight, contrast_weight, regression_weight: see :class:`~c2vl_lab.objective.ObjectiveConfig`; arm "hard"
-            sets alpha_max to 0.
+            two_view_weight, contrast_weight, regression_weight: see :class:`~c2vl_lab.objective.ObjectiveConfig`;
+            arm "hard" sets alpha_max to 0.
         checkpoint_every: epochs between checkpoints.
         device: "auto", "cpu" or "cuda".
     """
