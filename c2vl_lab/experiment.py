@@ -34,6 +34,7 @@ from c2vl_lab.prompts.pictures import open_pictures
 from c2vl_lab.prompts.separation import training_prompts
 from c2vl_lab.prompts.store import at_places, load_prompts, prompts_for, save_prompts
 from c2vl_lab.prompts.video import VideoPictures
+from c2vl_lab.regression import place_targets
 from c2vl_lab.run_config import ARMS, TRAINED, RunConfig
 from c2vl_lab.teachers import Teacher, load_teacher
 from c2vl_lab.teachers.feature_files import FeatureRows
@@ -173,6 +174,7 @@ class Experiment:
         concepts: dict[str, np.ndarray] = {}
         taus: dict[str, float] = {}
         pooled: dict[str, PooledEachStep] = {}
+        places: dict[str, np.ndarray] = {}
         if self.config.uses_concepts:
             for modality in self.config.modality_names:
                 rows = self.space(modality).transform(self.training_features(modality))
@@ -185,6 +187,8 @@ class Experiment:
                 concepts[modality] = rows
                 if given := self.space(modality).each_step(self.training_features(modality)):
                     pooled[modality] = given
+                if self.config.regression_weight > 0:
+                    places[modality] = place_targets(self.training_features(modality))
                 batch = min(self.config.batch_size, len(train))
                 taus[modality] = choose_tau(rows, self.config.effective_targets, batch)
                 self._tell_targets(modality, rows, taus[modality], batch)
@@ -197,6 +201,7 @@ class Experiment:
             concepts=concepts,
             taus=taus,
             pooled=pooled,
+            places=places,
             labels=self.store.labels[train] if supervised else None,
             classes=len(self.store.classes) if supervised else 0,
             key=self._training_key(concepts),

@@ -41,6 +41,10 @@ class ObjectiveConfig:
         skeleton_tau: temperature of the skeleton's own self-similarity (momentum features).
         vision_language_pair: whether the third pair counts.
         two_view_weight: weight of an extra contrast of two augmented skeleton views; 0 switches it off.
+        contrast_weight: weight of the pairs' contrast. With a small one beside ``regression_weight`` the heads still
+            learn the joint space, while the encoder follows the regression.
+        regression_weight: weight of predicting every prompt's own feature at its place, without negatives
+            (:mod:`c2vl_lab.regression`); not in the paper; 0 switches it off.
     """
 
     alpha_max: float = 0.5
@@ -52,12 +56,19 @@ class ObjectiveConfig:
     skeleton_tau: float = 0.1
     vision_language_pair: bool = True
     two_view_weight: float = 0.0
+    contrast_weight: float = 1.0
+    regression_weight: float = 0.0
 
     def __post_init__(self) -> None:
         if not (0 <= self.alpha_max <= 1 and 0 <= self.gamma <= 1 and 0 <= self.warmup < 1):
             raise ConfigError(
                 "alpha_max and gamma must lie in 0..1 and warmup in 0..1 (1 excluded); "
                 f"found {self.alpha_max}, {self.gamma}, {self.warmup}."
+            )
+        if min(self.contrast_weight, self.regression_weight, self.two_view_weight) < 0:
+            raise ConfigError(
+                "contrast_weight, regression_weight and two_view_weight must not be negative; "
+                f"found {self.contrast_weight}, {self.regression_weight}, {self.two_view_weight}."
             )
         if self.schedule not in ("progressive", "fixed"):
             raise ConfigError(f"schedule must be 'progressive' or 'fixed', found '{self.schedule}'.")

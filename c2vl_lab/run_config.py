@@ -59,8 +59,8 @@ class RunConfig:
         picture_style: how video is shown, one of :data:`~c2vl_lab.prompts.person.STYLES`; others have one look.
         pooling, components, center, subset: see :class:`~c2vl_lab.concepts.ConceptConfig`.
         alpha_max, gamma, schedule, warmup, kappa, effective_targets, skeleton_tau, vision_language_pair,
-            two_view_weight: see :class:`~c2vl_lab.objective.ObjectiveConfig`; arm "hard"
-            sets alpha_max to 0.
+            two_view_weight, contrast_weight, regression_weight: see :class:`~c2vl_lab.objective.ObjectiveConfig`;
+            arm "hard" sets alpha_max to 0.
         checkpoint_every, checkpoint_minutes: epochs and minutes between checkpoints, whichever comes first.
         on_nan: "stop" or "skip", what follows where a loss becomes NaN.
         knn_every: epochs between looks at the training clips' neighbours, for the curves alone; 0: never.
@@ -122,6 +122,8 @@ class RunConfig:
     skeleton_tau: float = 0.1
     vision_language_pair: bool = True
     two_view_weight: float = 0.0
+    contrast_weight: float = 1.0
+    regression_weight: float = 0.0
     checkpoint_every: int = 10
     checkpoint_minutes: float = 10.0
     on_nan: str = "stop"
@@ -190,6 +192,8 @@ class RunConfig:
             skeleton_tau=self.skeleton_tau,
             vision_language_pair=self.vision_language_pair,
             two_view_weight=self.two_view_weight,
+            contrast_weight=self.contrast_weight,
+            regression_weight=self.regression_weight,
         )
         return FitConfig(
             method=TRAINED[self.arm],

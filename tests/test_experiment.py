@@ -358,3 +358,16 @@ def test_chosen_sentences_alone_are_learned_from(base):
 def test_places_of_sentences_are_numbers_from_one(text):
     with pytest.raises(ConfigError, match="from 1, each once"):
         RunConfig(sentences=text)
+
+
+def test_a_regression_gets_the_training_clips_places_and_runs_to_results(base, tmp_path):
+    config = replace(base, arm="full", regression_weight=8.0, contrast_weight=0.1)
+    assert config.fit_config().objective.regression_weight == 8.0
+    assert config.fit_config().objective.contrast_weight == 0.1
+    experiment = open_experiment(config)
+    train = experiment.split.train
+    places = experiment.training_set().places["language"]
+    assert places.shape[:2] == (len(train), 2) and not places[:, 1].any()  # the second sentence is the same everywhere
+    assert not open_experiment(replace(config, regression_weight=0.0)).training_set().places
+    pretrain(experiment, tmp_path)
+    assert "zero_shot" in evaluate(experiment, tmp_path)["metrics"]

@@ -16,7 +16,7 @@ FLOORS = [
     {"config", "artifacts", "objective", "recipes", "teachers"},
     {"data", "baselines", "project", "logs"},
     {"models", "prompts", "viz"},
-    {"embed", "concepts", "bench", "learners"},
+    {"embed", "concepts", "regression", "bench", "learners"},
     {"training"},
     {"run_config", "experiment", "evaluate"},
     {"cli_ask"},

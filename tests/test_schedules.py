@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from test_pretrain import SMALL, same, training_set, weights
+from training_sets import SMALL, same, training_set, weights
 
 from c2vl_lab.config import replace
 from c2vl_lab.errors import ConfigError

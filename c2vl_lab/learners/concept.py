@@ -7,11 +7,13 @@ from torch import Tensor, nn
 
 from c2vl_lab.concepts import PooledEachStep
 from c2vl_lab.data.draws import Draws
+from c2vl_lab.errors import DataError
 from c2vl_lab.learners.base import Learner, Momentum, Tensors, Views, follow, frozen_copy
 from c2vl_lab.learners.views import ContrastConfig, ViewLearner
 from c2vl_lab.models.base import Encoder
 from c2vl_lab.models.pooling import AttentionPooling, PlacePooling, SubsetPooling
 from c2vl_lab.objective import ConceptContrast, ConceptHeads, ObjectiveConfig, alpha_at
+from c2vl_lab.regression import PromptRegression
 
 PAIRS = "two-view."  # before the names of the extra term's views and features
 
@@ -27,6 +29,10 @@ class ConceptLearner(Learner):
         pairs: the optional two-view term.
         pooled: modalities whose K features are pooled in each step, instead of taken from ``concepts``. The soft
             targets are from ``concepts`` all the same: they are to be the frozen teacher's own word.
+        places: targets of the regression per modality, (N, K, D); wanted where ``regression_weight`` is not 0.
+
+    Raises:
+        DataError: a regression without targets.
     """
 
     def __init__(
@@ -39,6 +45,7 @@ class ConceptLearner(Learner):
         config: ObjectiveConfig,
         pairs: ContrastConfig,
         pooled: dict[str, PooledEachStep] | None = None,
+        places: dict[str, Tensor] | None = None,
     ) -> None:
         super().__init__(encoder, views, momentum)
         self.config = config
@@ -48,6 +55,11 @@ class ConceptLearner(Learner):
         widths = {m: c.shape[1] for m, c in concepts.items()}
         self.heads = ConceptHeads(encoder.dim, widths, config.kappa)
         self.contrast = ConceptContrast(config, taus)
+        if config.regression_weight > 0 and not places:
+            raise DataError(
+                "regression_weight wants the targets of every place of the prompts (places); none were given."
+            )
+        self.regressions = nn.ModuleDict({m: PromptRegression(encoder.dim, p) for m, p in (places or {}).items()})
         if config.alpha_max > 0:  # the hard contrast never asks the momentum model
             self.slow_encoder, self.slow_heads = frozen_copy(encoder), frozen_copy(self.heads)
             self.slow_pools = frozen_copy(self.pools)
@@ -87,7 +99,10 @@ class ConceptLearner(Learner):
                 momentum = (memory["view"], *self.slow_heads(memory["view"], slow), self.slow_heads.kappa)
         shown = concepts | {m: pool(raw[m], draws) for m, pool in self.pools.items()}
         student = self.heads(features["view"], shown)
-        terms = self.contrast((*student, self.heads.kappa), momentum, concepts, alpha_at(progress, self.config))
+        pairs = self.contrast((*student, self.heads.kappa), momentum, concepts, alpha_at(progress, self.config))
+        terms = {name: self.config.contrast_weight * term for name, term in pairs.items()}
+        for m, regression in self.regressions.items():
+            terms[f"regression of {m}"] = self.config.regression_weight * regression(features["view"], rows)
         if self.config.two_view_weight > 0:
             extra = self.pairs.terms(_own(features), _own(memory), rows, progress, draws)
             terms |= {name: self.config.two_view_weight * term for name, term in extra.items()}

@@ -43,6 +43,7 @@ def build_learner(config: FitConfig, data: TrainingSet, device: str) -> Learner:
             config.objective,
             contrast,
             data.pooled,
+            {m: tensor(p) for m, p in data.places.items()},
         ),
         "skeletonclr": lambda: ViewLearner(encoder, views, momentum, contrast),
         "aimclr": lambda: ExtremeLearner(encoder, views, momentum, contrast),

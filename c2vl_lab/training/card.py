@@ -26,7 +26,8 @@ def _content(data: TrainingSet) -> str:
     extra = [data.taus, data.labels if data.labels is not None else [], data.names]
     pooled = [f"{modality} {given.features.key} {given.subset}" for modality, given in sorted(data.pooled.items())]
     clips = data.clips if data.rows is None else data.clips[data.rows]
-    return fingerprint(clips, *[data.concepts[m] for m in sorted(data.concepts)], *extra, *pooled)
+    targets = [given[m] for given in (data.concepts, data.places) for m in sorted(given)]
+    return fingerprint(clips, *targets, *extra, *pooled)
 
 
 def check_card(run_dir: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:

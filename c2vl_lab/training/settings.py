@@ -143,6 +143,7 @@ class TrainingSet:
         concepts: pooled teacher features per modality (N, D_m), for "c2vl".
         taus: intra-modal temperatures per modality, for "c2vl".
         pooled: modalities whose K features "c2vl" pools in each step.
+        places: targets of the regression per modality (N, K, D), for "c2vl" with a regression.
         labels, classes: (N,) and their number, for "supervised" only.
         key: fingerprint of what all this was made from; empty: the arrays' own. Arrays that went through a PCA
             differ in their last digits with the number of threads, and a checkpoint must not be refused for that.
@@ -160,6 +161,7 @@ class TrainingSet:
     key: str = ""
     rows: np.ndarray | None = None
     pooled: dict[str, PooledEachStep] = field(default_factory=dict)
+    places: dict[str, np.ndarray] = field(default_factory=dict)
     watch_labels: np.ndarray | None = None
     watch_groups: np.ndarray | None = None
 
