@@ -9,7 +9,6 @@ from c2vl_lab.config import replace
 from c2vl_lab.data.align import PrepareConfig
 from c2vl_lab.data.datasets import open_dataset
 from c2vl_lab.data.draws import Draws
-from c2vl_lab.data.layouts import KINECT20
 from c2vl_lab.data.protocols import make_split
 from c2vl_lab.data.transforms import prepare
 from c2vl_lab.embed import embed
@@ -177,9 +176,9 @@ def generated(tmp_path_factory):
     return store, make_split(store, "xsub"), prepare(store, PrepareConfig(), folder / "cache", None)
 
 
-def right_neighbours(encoder, clips, labels, split):
+def right_neighbours(encoder, clips, layout, labels, split):
     """Share of test clips whose nearest training clip, by centred features, has their label."""
-    features = embed(encoder, clips, KINECT20, "joint", SMALL.frames, "cpu")
+    features = embed(encoder, clips, layout, "joint", SMALL.frames, "cpu")
     best = nearest_neighbours(features[split.train], labels[split.train], features[split.test], (1,))[1]
     return float((best == labels[split.test]).mean())
 
@@ -191,9 +190,8 @@ def test_a_method_learns_on_generated_clips(generated, tmp_path, config):
     store, split, clips = generated
     data = TrainingSet(clips, [store.names[i] for i in split.train], store.layout, rows=split.train)
     start = build_learner(config, data, "cpu").encoder
-    before = right_neighbours(start, clips, store.labels, split)
-    after = right_neighbours(fit(config, data, tmp_path, "cpu").encoder, clips, store.labels, split)
+    before = right_neighbours(start, clips, store.layout, store.labels, split)
+    after = right_neighbours(fit(config, data, tmp_path, "cpu").encoder, clips, store.layout, store.labels, split)
     losses = [row["loss"] for row in read_metrics(tmp_path / "metrics.jsonl")]
-    print("MEASURED", config.method, before, after, losses[0], losses[-1], store.layout.name)
     assert losses[-1] < 0.8 * max(losses)
     assert after > before
