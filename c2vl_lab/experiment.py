@@ -26,6 +26,7 @@ from c2vl_lab.data.protocols import Split, make_split
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.data.transforms import VERSION as PREPARED
 from c2vl_lab.data.transforms import prepare
+from c2vl_lab.dist import rank
 from c2vl_lab.errors import DataError, MissingError
 from c2vl_lab.learners.base import Learner
 from c2vl_lab.prompts.asking.opening import ANSWERS, open_answers
@@ -291,7 +292,8 @@ def pretrain(experiment: Experiment, run_dir: str | Path, progress: Progress = N
     learner = None
     if experiment.config.arm in TRAINED:
         learner = fit(experiment.config.fit_config(), experiment.training_set(), run_dir, experiment.device, progress)
-    write_json(run_dir / "config.json", to_dict(experiment.config))
+    if rank() == 0:
+        write_json(run_dir / "config.json", to_dict(experiment.config))
     return learner
 
 

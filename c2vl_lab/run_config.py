@@ -57,6 +57,8 @@ class RunConfig:
             two_view_weight: see :class:`~c2vl_lab.objective.ObjectiveConfig`; arm "hard"
             sets alpha_max to 0.
         checkpoint_every: epochs between checkpoints.
+        micro_batch, accumulate, sync_norm: how a step is cut into pieces, batches and processes, see
+            :class:`~c2vl_lab.training.settings.FitConfig`; ``batch_size`` counts the clips of all devices together.
         device: "auto", "cpu" or "cuda".
     """
 
@@ -107,6 +109,9 @@ class RunConfig:
     vision_language_pair: bool = True
     two_view_weight: float = 0.0
     checkpoint_every: int = 10
+    micro_batch: int = 0
+    accumulate: int = 1
+    sync_norm: bool = False
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -194,5 +199,5 @@ FIT_FIELDS = (
         "view_tau",
         "seed",
     ),
-    "checkpoint_every",
+    *("checkpoint_every", "micro_batch", "accumulate", "sync_norm"),
 )

@@ -7,12 +7,14 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from c2vl_lab.dist import world_size
 from c2vl_lab.errors import DataError, choose
 from c2vl_lab.learners.base import Learner, Views
 from c2vl_lab.learners.concept import ConceptLearner
 from c2vl_lab.learners.supervised import SupervisedLearner
 from c2vl_lab.learners.views import ViewLearner
 from c2vl_lab.models.encoders import build_encoder
+from c2vl_lab.models.shared_norms import share_norms
 from c2vl_lab.training.settings import FitConfig, TrainingSet
 
 
@@ -41,7 +43,10 @@ def build_learner(config: FitConfig, data: TrainingSet, device: str) -> Learner:
         "skeletonclr": lambda: ViewLearner(encoder, views, config.momentum, config.view_tau),
         "supervised": lambda: SupervisedLearner(encoder, views, tensor(data.labels), data.classes),
     }
-    return choose(config.method, makers, "method")().to(device)
+    learner = choose(config.method, makers, "method")().to(device)
+    if config.sync_norm and world_size() > 1:
+        share_norms(learner, device)
+    return learner
 
 
 def build_optimizer(learner: Learner, config: FitConfig) -> torch.optim.Optimizer:

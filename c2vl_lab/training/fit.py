@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from c2vl_lab.data.draws import epoch_order, mixed_seed
+from c2vl_lab.data.draws import epoch_order
+from c2vl_lab.dist import anywhere, rank, world_size
 from c2vl_lab.errors import C2VLError
 from c2vl_lab.learners.base import Learner
 from c2vl_lab.logs import MetricLog
@@ -22,6 +23,7 @@ from c2vl_lab.training.build import build_learner, build_optimizer
 from c2vl_lab.training.card import check_card, run_card
 from c2vl_lab.training.checkpoints import FILE, read_checkpoint, restore, save_checkpoint
 from c2vl_lab.training.settings import FitConfig, TrainingSet
+from c2vl_lab.training.step import Moment, Step, describe_step
 
 Progress = Callable[[str], None]
 
@@ -60,10 +62,13 @@ def fit(
     The order of the clips, their augmentation and dropout depend on (seed, epoch, clip or batch) alone, so that a
     resumed run ends with the weights of an unbroken one (bit for bit on a CPU with the same number of threads).
 
+    Where several processes call it together (:func:`c2vl_lab.dist.joined`) they share the batches of one run, process
+    0 writes the same files as one process does, and the weights differ by rounding (:class:`Step` says what else may).
+
     Args:
         config: settings, saved with the checkpoint.
         data: the training part.
-        run_dir: gets ``checkpoint.safetensors`` (+ ``.json``), ``metrics.jsonl`` and ``tensorboard/``.
+        run_dir: seen by all processes; gets ``checkpoint.safetensors`` (+ ``.json``), ``metrics.jsonl`` and ``tensorboard/``.
         device: "cpu" or "cuda[:i]"; on a GPU the forward pass runs in bfloat16.
         progress: receives one line an epoch.
         stop: asked after each batch; where it says so, a checkpoint is written inside the epoch.
@@ -73,7 +78,7 @@ def fit(
         StoppedError: ``stop`` said so; the same call goes on from there.
         C2VLError: the loss became NaN; the sentence names the batch's clips.
     """
-    say = progress or (lambda line: None)
+    say = progress if progress is not None and rank() == 0 else (lambda line: None)
     if device == "cpu":
         keep_freed_memory()
     run_dir = Path(run_dir)
@@ -88,21 +93,25 @@ def fit(
     if place.epoch >= config.epochs:
         return learner
     run = _Run(config, learner, optimizer, _on_device(data, device), data.names, place)
-    log = MetricLog(run_dir, keep_epochs=place.epoch)
+    log = MetricLog(run_dir, keep_epochs=place.epoch) if rank() == 0 else None  # one process writes for all
+    say(describe_step(config, len(data.names)))
 
     def save() -> None:
-        save_checkpoint(run_dir, learner, optimizer, {**card, **asdict(run.place)})
+        if rank() == 0:
+            save_checkpoint(run_dir, learner, optimizer, {**card, **asdict(run.place), "processes": world_size()})
 
     while run.place.epoch < config.epochs:
         if not run.finish_epoch(stop or (lambda: False)):
             save()
-            log.close()
+            if log is not None:
+                log.close()
             raise StoppedError(
                 f"Stopped in epoch {run.place.epoch + 1} of {config.epochs}, after batch {run.place.step} of "
                 f"{run.batches}; {run_dir / FILE} holds all of it. The same command goes on from there."
             )
         row = run.close_epoch()
-        log.write(row)
+        if log is not None:
+            log.write(row)
         epoch = run.place.epoch
         if epoch % config.checkpoint_every == 0 or epoch == config.epochs:
             save()
@@ -111,7 +120,8 @@ def fit(
             f"epoch {epoch}/{config.epochs}  loss {row['loss']:.4f}  "
             f"{row['clips_per_second']:.0f} clips/s  {left:.0f} s left"
         )
-    log.close()
+    if log is not None:
+        log.close()
     return learner
 
 
@@ -130,7 +140,8 @@ class _Run:
         self.config, self.learner, self.optimizer = config, learner, optimizer
         self.clips, self.names, self.place = clips, names, place
         # a short batch would meet fewer negatives; other clips are left out next time
-        self.batches = max(1, len(clips) // config.batch_size)
+        self.batches = max(1, len(clips) // config.clips_per_step)
+        self.step = Step(learner, config, clips)
 
     def finish_epoch(self, stop: Callable[[], bool]) -> bool:
         """The batches of the epoch that are not done yet; False where ``stop`` came between."""
@@ -140,35 +151,31 @@ class _Run:
         self.learner.train()
         start, before = time.perf_counter(), place.seconds
         for index in range(place.step, self.batches):
-            rows = order[index * config.batch_size : (index + 1) * config.batch_size]
+            rows = order[index * config.clips_per_step : (index + 1) * config.clips_per_step]
             for name, value in self._step(rows, epoch, index).items():
                 place.sums[name] = place.sums.get(name, 0.0) + value
             place.step = index + 1
             place.seconds = before + time.perf_counter() - start
-            if place.step < self.batches and stop():
+            if place.step < self.batches and anywhere(stop()):
                 return False
         return True
 
     def _step(self, rows: Tensor, epoch: int, index: int) -> dict[str, float]:
         """One optimiser step on the clips at ``rows``; returns the terms."""
-        config, learner = self.config, self.learner
-        torch.manual_seed(mixed_seed(config.seed, epoch, index))  # dropout
-        done = self._progress(epoch, index)
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate(epoch, index)
-        terms = learner.batch_terms(self.clips[rows], rows, done, config.seed, epoch)
+        self.optimizer.zero_grad(set_to_none=True)
+        terms = self.step(rows, Moment(epoch, index, self._progress(epoch, index)))
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):
             some = ", ".join(self.names[i] for i in rows[:8].tolist())
             raise C2VLError(
-                f"The loss became {float(loss.detach())} in epoch {epoch}, batch {index + 1} (clips {some}, ...). "
+                f"The loss became {float(loss)} in epoch {epoch}, batch {index + 1} (clips {some}, ...). "
                 "The last checkpoint is kept; lower the learning rate or look at these clips."
             )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
         self.optimizer.step()
-        learner.after_step()
-        return {name: float(value.detach()) for name, value in {"loss": loss, **terms}.items()}
+        self.learner.after_step()
+        return {name: float(value) for name, value in {"loss": loss, **terms}.items()}
 
     def _progress(self, epoch: int, index: int) -> float:
         """0 at the first batch of training, 1 at the last."""
@@ -182,7 +189,7 @@ class _Run:
     def close_epoch(self) -> dict[str, Any]:
         """Count the epoch as finished; returns its row of the log."""
         place, epoch = self.place, self.place.epoch + 1
-        seen = self.batches * min(self.config.batch_size, len(self.clips))
+        seen = self.batches * min(self.config.clips_per_step, len(self.clips))
         row: dict[str, Any] = {"epoch": epoch, **{name: value / self.batches for name, value in place.sums.items()}}
         row |= self.learner.report(epoch / self.config.epochs)
         row |= {"lr": self._rate(epoch, self.batches - 1), "seconds": place.seconds}

@@ -27,6 +27,11 @@ class FitConfig:
         view_tau: temperature of the two-view contrast ("skeletonclr", and the optional extra term of "c2vl").
         seed: initial weights, order and augmentation depend on it alone.
         checkpoint_every: epochs between checkpoints.
+        micro_batch: clips that a process passes through the encoder at once; 0: its part of the batch. The contrast
+            still sees the whole batch, at the price of one more forward pass.
+        accumulate: batches to an optimiser step, each with a contrast of its own; the gradient is their mean.
+        sync_norm: batch norm by the clips of all processes; otherwise each process, and each piece of ``micro_batch``,
+            normalises by its own clips, and the running statistics are the mean of theirs.
     """
 
     method: str = "c2vl"
@@ -42,12 +47,25 @@ class FitConfig:
     view_tau: float = 0.1
     seed: int = 0
     checkpoint_every: int = 5
+    micro_batch: int = 0
+    accumulate: int = 1
+    sync_norm: bool = False
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch_size, self.checkpoint_every) < 1 or self.frames < 2:
             raise ConfigError("epochs, batch_size and checkpoint_every must be at least 1 and frames at least 2.")
+        if self.micro_batch < 0 or self.accumulate < 1:
+            raise ConfigError(
+                "micro_batch must be at least 0 (0: the whole batch at once) and accumulate at least 1; "
+                f"found {self.micro_batch} and {self.accumulate}."
+            )
+
+    @property
+    def clips_per_step(self) -> int:
+        """Clips of an optimiser step, on all devices together."""
+        return self.batch_size * self.accumulate
 
 
 @dataclass(frozen=True)
