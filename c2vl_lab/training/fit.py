@@ -68,7 +68,8 @@ def fit(
     Args:
         config: settings, saved with the checkpoint.
         data: the training part.
-        run_dir: seen by all processes; gets ``checkpoint.safetensors`` (+ ``.json``), ``metrics.jsonl`` and ``tensorboard/``.
+        run_dir: gets ``checkpoint.safetensors`` (+ ``.json``), ``metrics.jsonl`` and ``tensorboard/``; every process
+            must see it.
         device: "cpu" or "cuda[:i]"; on a GPU the forward pass runs in bfloat16.
         progress: receives one line an epoch.
         stop: asked after each batch; where it says so, a checkpoint is written inside the epoch.

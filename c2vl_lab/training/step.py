@@ -8,6 +8,7 @@ its gradient on these features, then each piece once more with its features' gra
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from c2vl_lab.training.settings import FitConfig
 from c2vl_lab.training.statistics import RunningStatistics
 
 STUDENT, MEMORY = 0, 1  # purposes of dropout
+_NAMES = inspect.signature(DistributedDataParallel.__init__).parameters
+BUFFERS_AGAIN = "forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers"  # before torch 2.13
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class Step:
                     "or more. Raise batch_size or take fewer devices."
                 )
             # running statistics are settled below, so that a resumed run goes on with those that all processes have
-            self.differentiated = DistributedDataParallel(self.differentiated, broadcast_buffers=False)
+            self.differentiated = DistributedDataParallel(self.differentiated, **{BUFFERS_AGAIN: False})
 
     def __call__(self, rows: Tensor, moment: Moment) -> Tensors:
         """Loss terms of the clips at ``rows`` (n,), the whole step's, without gradient; that is added to ``.grad``.
@@ -185,7 +188,8 @@ class Step:
 
     def _seed(self, moment: Moment, batch: int, place: int, purpose: int) -> None:
         """Set torch's generators, from which dropout draws."""
-        torch.manual_seed(mixed_seed(self.config.seed, moment.epoch, moment.index, rank(), batch, place, purpose))
+        part = ((rank() * self.config.accumulate + batch) * self.config.batch_size + place) * 2 + purpose
+        torch.manual_seed(mixed_seed(self.config.seed, moment.epoch, moment.index) + part)
 
 
 class _Differentiated(nn.Module):
