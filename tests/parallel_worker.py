@@ -100,9 +100,9 @@ def gather_gradient() -> dict[str, torch.Tensor]:
 
 
 def stopped_and_resumed(run_dir: Path) -> dict[str, torch.Tensor]:
-    """Process 1 alone is told to stop, after the fifth batch."""
+    """Process 1 alone is told to stop, when it is asked for the fourth time."""
     asked = []
-    stop = lambda: asked.append(1) or (rank() == 1 and len(asked) == 5)  # noqa: E731
+    stop = lambda: asked.append(1) or (rank() == 1 and len(asked) == 4)  # noqa: E731
     try:
         fit_small(run_dir, stop=stop)
     except training.StoppedError as error:

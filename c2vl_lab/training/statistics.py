@@ -28,6 +28,7 @@ class RunningStatistics:
         self._counts = [cast(Tensor, norm.num_batches_tracked) for norm in norms]
         self._before = [tensor.clone() for tensor in self._running + self._counts]
         self._sums = [torch.zeros_like(tensor) for tensor in self._running]
+        self._counted = self._counts
         self._over_processes = world_size() > 1 and not shared
 
     @torch.no_grad()
@@ -41,6 +42,7 @@ class RunningStatistics:
         """Count what a piece, which is ``share`` of this process's clips, did; the next one starts from before."""
         for total, tensor in zip(self._sums, self._running, strict=True):
             total.add_(tensor, alpha=share)
+        self._counted = [tensor.clone() for tensor in self._counts]  # of every piece the same
         self.forget()
 
     @torch.no_grad()
@@ -54,5 +56,5 @@ class RunningStatistics:
             self._sums = list(add_up(every).split([total.numel() for total in self._sums]))
         for tensor, total in zip(self._running, self._sums, strict=True):
             tensor.copy_(total.view(tensor.shape))
-        for tensor in self._counts:
-            tensor.add_(1)
+        for tensor, counted in zip(self._counts, self._counted, strict=True):
+            tensor.copy_(counted)
