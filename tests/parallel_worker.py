@@ -73,12 +73,12 @@ def train(config: FitConfig, steps: int = 4) -> dict[str, torch.Tensor]:
     data = training_set()
     learner = double_learner(config, data)
     optimizer = build_optimizer(learner, config)
-    step = Step(learner, config, torch.from_numpy(data.clips).double())
+    step, clips = Step(learner, config, len(data.clips)), torch.from_numpy(data.clips).double()
     found = {}
     for index in range(steps):
         rows = epoch_order(config.seed, index + 1, len(data.clips))[: config.clips_per_step]
         optimizer.zero_grad(set_to_none=True)
-        terms = step(rows, Moment(index + 1, index, index / steps))
+        terms = step(rows, clips[step.own(rows)], Moment(index + 1, index, index / steps))
         optimizer.step()
         learner.after_step()
         found |= {f"step {index}, {name}": term for name, term in terms.items()}

@@ -41,7 +41,7 @@ def statistics(learner):
 
 
 def stepped(config, learner, rows=ROWS):
-    terms = Step(learner, config, CLIPS)(rows, MOMENT)
+    terms = Step(learner, config, len(CLIPS))(rows, CLIPS[rows], MOMENT)
     return terms, gradients(learner)
 
 
@@ -114,7 +114,7 @@ def test_a_piece_drops_the_same_the_second_time_and_others_something_else():
     seen = []
     learner.encoder.register_forward_hook(lambda module, given, out: seen.append(out.detach().clone()))
     rows = torch.tensor([4, 4, 9])
-    Step(learner, config, CLIPS)(rows, MOMENT)
+    stepped(config, learner, rows)
     first, second = seen[:3], seen[3:]
     assert all(torch.equal(one, again) for one, again in zip(first, second, strict=True))
     assert not torch.equal(first[0], first[1]), "two pieces with the same clip"
@@ -150,5 +150,5 @@ def test_every_parameter_of_every_encoder_is_trained(name):
     """DistributedDataParallel waits for the gradient of each of them."""
     width = 0 if name not in ("temporal", "stgcn") else 8
     learner = worker.double_learner(replace(METHODS["supervised"], encoder=name, width=width), DATA)
-    Step(learner, METHODS["supervised"], CLIPS)(ROWS[:3], MOMENT)
+    Step(learner, METHODS["supervised"], len(CLIPS))(ROWS[:3], CLIPS[ROWS[:3]], MOMENT)
     assert [n for n, p in learner.named_parameters() if p.requires_grad and p.grad is None] == []

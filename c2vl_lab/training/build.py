@@ -13,6 +13,7 @@ from c2vl_lab.learners.base import Learner, Views
 from c2vl_lab.learners.concept import ConceptLearner
 from c2vl_lab.learners.supervised import SupervisedLearner
 from c2vl_lab.learners.views import ViewLearner
+from c2vl_lab.models.base import Encoder
 from c2vl_lab.models.encoders import build_encoder
 from c2vl_lab.models.shared_norms import share_norms
 from c2vl_lab.training.settings import FitConfig, TrainingSet
@@ -45,7 +46,8 @@ def build_learner(config: FitConfig, data: TrainingSet, device: str) -> Learner:
     }
     learner = choose(config.method, makers, "method")().to(device)
     if config.sync_norm and world_size() > 1:
-        share_norms(learner, device)
+        for encoder in [m for m in learner.modules() if isinstance(m, Encoder)]:  # heads see the whole batch anyway
+            share_norms(encoder, device)
     return learner
 
 

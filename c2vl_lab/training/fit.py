@@ -102,7 +102,7 @@ def fit(
             save_checkpoint(run_dir, learner, optimizer, {**card, **asdict(run.place), "processes": world_size()})
 
     while run.place.epoch < config.epochs:
-        if not run.finish_epoch(stop or (lambda: False)):
+        if not run.finish_epoch(lambda: anywhere(stop is not None and stop())):
             save()
             if log is not None:
                 log.close()
@@ -142,7 +142,7 @@ class _Run:
         self.clips, self.names, self.place = clips, names, place
         # a short batch would meet fewer negatives; other clips are left out next time
         self.batches = max(1, len(clips) // config.clips_per_step)
-        self.step = Step(learner, config, clips)
+        self.step = Step(learner, config, len(clips))
 
     def finish_epoch(self, stop: Callable[[], bool]) -> bool:
         """The batches of the epoch that are not done yet; False where ``stop`` came between."""
@@ -157,7 +157,7 @@ class _Run:
                 place.sums[name] = place.sums.get(name, 0.0) + value
             place.step = index + 1
             place.seconds = before + time.perf_counter() - start
-            if place.step < self.batches and anywhere(stop()):
+            if place.step < self.batches and stop():
                 return False
         return True
 
@@ -166,7 +166,8 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate(epoch, index)
         self.optimizer.zero_grad(set_to_none=True)
-        terms = self.step(rows, Moment(epoch, index, self._progress(epoch, index)))
+        clips = self.clips[self.step.own(rows)]
+        terms = self.step(rows, clips, Moment(epoch, index, self._progress(epoch, index)))
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):
             some = ", ".join(self.names[i] for i in rows[:8].tolist())

@@ -27,7 +27,8 @@ from c2vl_lab.training.statistics import RunningStatistics
 
 STUDENT, MEMORY = 0, 1  # purposes of dropout
 _NAMES = inspect.signature(DistributedDataParallel.__init__).parameters
-BUFFERS_AGAIN = "forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers"  # before torch 2.13
+_BUFFERS = "forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers"  # before torch 2.13
+NO_BUFFERS: dict[str, Any] = {_BUFFERS: False}
 
 
 @dataclass(frozen=True)
@@ -70,45 +71,61 @@ class Step:
     Args:
         learner: what is trained, on its device, with the weights to start from; process 0's are taken by all.
         config: settings.
-        clips: (N, T, M, V, 3) the training clips, all of them in every process.
+        clips: how many the training set has.
 
     Raises:
         ConfigError: more processes than a batch has clips.
     """
 
-    def __init__(self, learner: Learner, config: FitConfig, clips: Tensor) -> None:
-        self.learner, self.config, self.clips = learner, config, clips
+    def __init__(self, learner: Learner, config: FitConfig, clips: int) -> None:
+        self.learner, self.config = learner, config
         self.differentiated: nn.Module = _Differentiated(learner)
         if world_size() > 1:
-            smallest = min(config.clips_per_step, len(clips)) // config.accumulate
+            smallest = min(config.clips_per_step, clips) // config.accumulate
             if smallest < world_size():
                 raise ConfigError(
                     f"A batch of {smallest} clips is too small for {world_size()} processes, each of which wants one "
                     "or more. Raise batch_size or take fewer devices."
                 )
             # running statistics are settled below, so that a resumed run goes on with those that all processes have
-            self.differentiated = DistributedDataParallel(self.differentiated, **{BUFFERS_AGAIN: False})
+            self.differentiated = DistributedDataParallel(self.differentiated, **NO_BUFFERS)
 
-    def __call__(self, rows: Tensor, moment: Moment) -> Tensors:
-        """Loss terms of the clips at ``rows`` (n,), the whole step's, without gradient; that is added to ``.grad``.
+    def own(self, rows: Tensor) -> Tensor:
+        """Those of a step's ``rows`` (n,) whose clips this process looks at."""
+        return torch.cat([batch[own_part(len(batch))] for batch in self._batches(rows)])
+
+    def __call__(self, rows: Tensor, clips: Tensor, moment: Moment) -> Tensors:
+        """Loss terms of the whole step, without gradient; the gradient is added to the parameters' ``.grad``.
 
         With ``accumulate`` the rows are so many batches, each with a contrast of its own, and terms and gradient are
         the mean over them.
+
+        Args:
+            rows: (n,) the step's rows in the training set, in every process the same.
+            clips: (m, T, M, V, 3) the clips at :meth:`own` of them.
+            moment: when the step is.
         """
-        batches = rows.tensor_split(min(self.config.accumulate, len(rows)))
+        batches = self._batches(rows)
         means: Tensors = {}
         for number, batch in enumerate(batches):
-            terms = self._batch(batch, moment, number, len(batches))
+            mine = batch[own_part(len(batch))]
+            own, clips = clips[: len(mine)], clips[len(mine) :]
+            terms = self._batch(batch, mine, own, moment, number, len(batches))
             for name, term in terms.items():
                 means[name] = means.get(name, 0.0) + term.detach() / len(batches)
         return means
 
-    def _batch(self, rows: Tensor, moment: Moment, number: int, batches: int) -> Tensors:
-        """Terms of batch ``number``; its part of the gradient is added."""
-        learner, seed, epoch = self.learner, self.config.seed, moment.epoch
-        mine = rows[own_part(len(rows))]
-        pieces = mine.tensor_split(self._pieces(len(rows)))
-        views = [learner.look(self.clips[piece], Draws(seed, epoch, piece, LOOK)) for piece in pieces]
+    def _batches(self, rows: Tensor) -> tuple[Tensor, ...]:
+        return rows.tensor_split(min(self.config.accumulate, len(rows)))
+
+    def _batch(self, rows: Tensor, mine: Tensor, clips: Tensor, moment: Moment, number: int, batches: int) -> Tensors:
+        """Terms of batch ``number``, of which this process has ``mine``; its part of the gradient is added."""
+        learner, seed = self.learner, self.config.seed
+        # on a GPU filled there, not copied
+        epoch = torch.full((), moment.epoch, device=rows.device) if rows.is_cuda else moment.epoch
+        cuts = self._pieces(len(rows))
+        pieces = list(zip(mine.tensor_split(cuts), clips.tensor_split(cuts), strict=True))
+        views = [learner.look(shown, Draws(seed, epoch, piece, LOOK)) for piece, shown in pieces]
         memories = []
         with torch.no_grad():
             for place, view in enumerate(views):
@@ -135,7 +152,9 @@ class Step:
                 statistics.add_piece(1.0)
         else:
             assert statistics is not None
-            terms = self._in_pieces([len(piece) for piece in pieces], represent, contrast, statistics, batches, final)
+            terms = self._in_pieces(
+                [len(piece) for piece, _ in pieces], represent, contrast, statistics, batches, final
+            )
         if statistics is not None:
             statistics.settle(len(rows))
         return terms
