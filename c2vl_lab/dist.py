@@ -62,6 +62,11 @@ def anywhere(flag: bool) -> bool:
     return bool(flags)
 
 
+def meet() -> None:
+    """Wait until all processes are here."""
+    anywhere(False)
+
+
 @contextmanager
 def joined(device: str) -> Iterator[None]:
     """Take part in what torchrun started, for a block; without torchrun, just the block.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from c2vl_lab.data.draws import epoch_order
-from c2vl_lab.dist import anywhere, rank, world_size
+from c2vl_lab.dist import anywhere, meet, rank, world_size
 from c2vl_lab.errors import C2VLError
 from c2vl_lab.learners.base import Learner
 from c2vl_lab.logs import MetricLog
@@ -100,6 +100,7 @@ def fit(
     def save() -> None:
         if rank() == 0:
             save_checkpoint(run_dir, learner, optimizer, {**card, **asdict(run.place), "processes": world_size()})
+        meet()  # none may read before it is there
 
     while run.place.epoch < config.epochs:
         if not run.finish_epoch(lambda: anywhere(stop is not None and stop())):
