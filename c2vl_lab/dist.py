@@ -80,9 +80,8 @@ def joined(device: str) -> Iterator[None]:
     if device == "cpu":
         torch.distributed.init_process_group("gloo", timeout=PATIENCE)
     else:
-        own = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(own)
-        torch.distributed.init_process_group("cpu:gloo,cuda:nccl", timeout=PATIENCE, device_id=own)
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        torch.distributed.init_process_group("cpu:gloo,cuda:nccl", timeout=PATIENCE)
     yield
     # not after an error: the others may wait for this process, and its end is what tells them
     torch.distributed.destroy_process_group()

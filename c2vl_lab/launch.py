@@ -24,7 +24,7 @@ from c2vl_lab.training.settings import pick_device
 
 LOG = "train.log"
 SENTENCE = "c2vl: "  # before the error sentence of a command
-ROOM = 60  # seconds for the processes to write a checkpoint when they are asked to end
+ROOM = 60  # seconds for the processes to end in order; torchrun itself gives them 30
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def double_learner(config: FitConfig, data: TrainingSet):
 
 
 def train(config: FitConfig, steps: int = 4) -> dict[str, torch.Tensor]:
-    """Weights, statistics and the terms of each step, in float64."""
+    """Weights, statistics, the terms of each step and the first gradient, in float64."""
     data = training_set()
     learner = double_learner(config, data)
     optimizer = build_optimizer(learner, config)
@@ -79,6 +79,8 @@ def train(config: FitConfig, steps: int = 4) -> dict[str, torch.Tensor]:
         rows = epoch_order(config.seed, index + 1, len(data.clips))[: config.clips_per_step]
         optimizer.zero_grad(set_to_none=True)
         terms = step(rows, clips[step.own(rows)], Moment(index + 1, index, index / steps))
+        if index == 0:  # Adam would forgive a wrong factor
+            found |= {f"gradient of {n}": p.grad.clone() for n, p in learner.named_parameters() if p.requires_grad}
         optimizer.step()
         learner.after_step()
         found |= {f"step {index}, {name}": term for name, term in terms.items()}
