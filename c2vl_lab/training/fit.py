@@ -100,13 +100,13 @@ def fit(
     def save() -> None:
         if rank() == 0:
             save_checkpoint(run_dir, learner, optimizer, {**card, **asdict(run.place), "processes": world_size()})
-        meet()  # none may read before it is there
 
     while run.place.epoch < config.epochs:
         if not run.finish_epoch(lambda: anywhere(stop is not None and stop())):
             save()
             if log is not None:
                 log.close()
+            meet()  # none may go on, and read, before all is written
             raise StoppedError(
                 f"Stopped in epoch {run.place.epoch + 1} of {config.epochs}, after batch {run.place.step} of "
                 f"{run.batches}; {run_dir / FILE} holds all of it. The same command goes on from there."
@@ -124,6 +124,7 @@ def fit(
         )
     if log is not None:
         log.close()
+    meet()
     return learner
 
 
