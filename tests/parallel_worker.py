@@ -19,7 +19,7 @@ from c2vl_lab.training.settings import FitConfig, TrainingSet
 from c2vl_lab.training.step import Moment, Step
 
 FULL = ObjectiveConfig(alpha_max=0.6, schedule="fixed", two_view_weight=0.5)
-SMALL = FitConfig(width=8, epochs=4, batch_size=8, frames=12, checkpoint_every=1, lr=1e-2, sync_norm=True)
+SMALL = FitConfig(width=8, epochs=4, batch_size=8, frames=12, checkpoint_every=1, lr=2e-3, sync_norm=True)
 CASES = {
     "c2vl": replace(SMALL, objective=FULL),
     "skeletonclr": replace(SMALL, method="skeletonclr"),

@@ -66,7 +66,7 @@ def test_two_processes_are_one_on_the_whole_batch(two, case):
     assert differ(found[0][case], found[1][case]) == 0, "the processes drift apart"
     start = worker.double_learner(worker.CASES[case], worker.training_set()).state_dict()
     moved = [float((alone[name] - value).abs().max()) for name, value in start.items() if "encoder" in name]
-    assert max(moved) > 1e-2, "nothing was trained"
+    assert max(moved) > 4e-3, "nothing was trained"
 
 
 def test_without_shared_norms_a_process_is_a_piece(two):
@@ -105,7 +105,7 @@ def test_two_processes_write_the_files_of_one(two, tmp_path):
     assert (card.pop("processes"), other.pop("processes")) == (1, 2)
     assert card == other
     assert read_checkpoint(tmp_path)[0].keys() == read_checkpoint(folder / "whole")[0].keys()
-    assert differ(found[0]["fit"], alone) < 0.05  # Adam's steps are 0.01; float32
+    assert differ(found[0]["fit"], alone) < 0.05  # float32, where Adam makes steps of noise alone
 
 
 def test_a_stop_seen_by_one_process_stops_both_and_the_run_goes_on_to_the_same_weights(two):
