@@ -13,6 +13,7 @@ from typing import Any
 
 from c2vl_lab import __version__
 from c2vl_lab.cli_ask import add_ask, ask_dataset
+from c2vl_lab.cli_pretrain import add_pretrain, pretrain_run
 from c2vl_lab.errors import C2VLError, ConfigError, MissingError
 
 
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"c2vl_lab {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_bench(_command(commands, "bench", "run a suite and write its report", _bench))
+    add_pretrain(_command(commands, "pretrain", "train one encoder, on one device or several", _pretrain))
     _add_run(_command(commands, "run", "execute a notebook with parameters", _run, add_help=False))
     _add_data(_command(commands, "data", "read a data set and show what it holds", _data))
     _add_export(_command(commands, "export", "write a store in another code base's layout", _export))
@@ -234,6 +236,11 @@ def _export(options: argparse.Namespace) -> int:
 def _ask(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, _as_interrupt)
     return ask_dataset(options, _say)
+
+
+def _pretrain(options: argparse.Namespace) -> int:
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    return pretrain_run(options, _say)
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -26,6 +26,7 @@ from c2vl_lab.data.protocols import Split, make_split
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.data.transforms import VERSION as PREPARED
 from c2vl_lab.data.transforms import prepare
+from c2vl_lab.dist import rank
 from c2vl_lab.errors import DataError, MissingError
 from c2vl_lab.learners.base import Learner
 from c2vl_lab.prompts.asking.opening import ANSWERS, open_answers
@@ -310,7 +311,8 @@ def pretrain(experiment: Experiment, run_dir: str | Path, progress: Progress = N
         data = experiment.training_set()
         with signals_as_stop() as stop:
             learner = fit(experiment.config.fit_config(), data, run_dir, experiment.device, progress, stop)
-    write_json(run_dir / "config.json", to_dict(experiment.config))
+    if rank() == 0:
+        write_json(run_dir / "config.json", to_dict(experiment.config))
     return learner
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from c2vl_lab.concepts import ConceptConfig
 from c2vl_lab.data.align import PrepareConfig
@@ -64,6 +64,8 @@ class RunConfig:
         checkpoint_every, checkpoint_minutes: epochs and minutes between checkpoints, whichever comes first.
         on_nan: "stop" or "skip", what follows where a loss becomes NaN.
         knn_every: epochs between looks at the training clips' neighbours, for the curves alone; 0: never.
+        micro_batch, accumulate, sync_norm: how a step is cut into pieces, batches and processes, see
+            :class:`~c2vl_lab.training.settings.FitConfig`; ``batch_size`` counts the clips of all devices together.
         device: "auto", "cpu" or "cuda".
     """
 
@@ -128,6 +130,9 @@ class RunConfig:
     checkpoint_minutes: float = 10.0
     on_nan: str = "stop"
     knn_every: int = 0
+    micro_batch: int = 0
+    accumulate: int = 1
+    sync_norm: bool = False
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -203,30 +208,5 @@ class RunConfig:
         )
 
 
-FIT_FIELDS = (
-    *(
-        "encoder",
-        "width",
-        "stream",
-        "frames",
-        "epochs",
-        "batch_size",
-        "optimizer",
-        "lr",
-        "lr_schedule",
-        "lr_steps",
-        "warmup_epochs",
-        "weight_decay",
-        "momentum",
-        "momentum_schedule",
-        "view_tau",
-        "queue",
-        "neighbours",
-        "label_smoothing",
-        "seed",
-    ),
-    "checkpoint_every",
-    "checkpoint_minutes",
-    "on_nan",
-    "knn_every",
-)
+# what a run and its training share by name
+FIT_FIELDS = [f.name for f in fields(FitConfig) if f.name in {own.name for own in fields(RunConfig)}]

@@ -16,6 +16,7 @@ from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.models.base import Encoder
 from c2vl_lab.models.graph import spatial_partitions
 from c2vl_lab.models.neighbours import Edges
+from c2vl_lab.models.shared_norms import SharedBatchNorm
 from c2vl_lab.models.stgcn_cpu import narrow_form
 
 STRIDES = (1, 1, 1, 1, 2, 1, 1, 2, 1, 1)
@@ -99,7 +100,8 @@ class STGCN(Encoder):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (N, 3, T, V, M) -> (N, dim)."""
-        return narrow_form(self, x) if x.device.type == "cpu" else wide_form(self, x)
+        shared = self.training and isinstance(self.normal, SharedBatchNorm)  # which the narrow form knows nothing of
+        return narrow_form(self, x) if x.device.type == "cpu" and not shared else wide_form(self, x)
 
 
 def wide_form(model: STGCN, x: Tensor) -> Tensor:

@@ -7,13 +7,16 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from c2vl_lab.dist import world_size
 from c2vl_lab.errors import DataError, choose
 from c2vl_lab.learners.base import Learner, Momentum, Views
 from c2vl_lab.learners.bootstrap import BootstrapLearner
 from c2vl_lab.learners.concept import ConceptLearner
 from c2vl_lab.learners.supervised import SupervisedLearner
 from c2vl_lab.learners.views import ContrastConfig, ExtremeLearner, ViewLearner
+from c2vl_lab.models.base import Encoder
 from c2vl_lab.models.encoders import build_encoder
+from c2vl_lab.models.shared_norms import share_norms
 from c2vl_lab.training.lars import LARS
 from c2vl_lab.training.settings import FitConfig, TrainingSet
 
@@ -52,7 +55,11 @@ def build_learner(config: FitConfig, data: TrainingSet, device: str) -> Learner:
             encoder, views, tensor(data.labels), data.classes, config.label_smoothing
         ),
     }
-    return choose(config.method, makers, "method")().to(device)
+    learner = choose(config.method, makers, "method")().to(device)
+    if config.sync_norm and world_size() > 1:
+        for encoder in [m for m in learner.modules() if isinstance(m, Encoder)]:  # heads see the whole batch anyway
+            share_norms(encoder, device)
+    return learner
 
 
 def build_optimizer(learner: Learner, config: FitConfig) -> torch.optim.Optimizer:

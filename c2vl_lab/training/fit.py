@@ -42,6 +42,9 @@ def fit(
     The order of the clips, their augmentation and dropout depend on (seed, epoch, clip or batch) alone, so that a
     resumed run ends with the weights of an unbroken one (bit for bit on a CPU with the same number of threads).
 
+    Where several processes call it together (:func:`c2vl_lab.dist.joined`) they share the batches of one run, process
+    0 writes the same files as one process does, and the weights differ by rounding (:class:`Step` says what else may).
+
     Args:
         config: settings, saved with the checkpoint.
         data: the training part.
@@ -58,7 +61,7 @@ def fit(
         StorageError: a checkpoint or the log cannot be written; the last good checkpoint is kept.
         C2VLError: a loss or gradient became NaN; the batch's clips are in ``nan-batch.json``.
     """
-    say = progress or (lambda line: None)
+    say = progress if progress is not None and rank() == 0 else (lambda line: None)
     if device == "cpu":
         keep_freed_memory()
     run_dir = Path(run_dir)

@@ -64,6 +64,11 @@ class FitConfig:
         checkpoint_minutes: minutes of training after which a checkpoint is written inside an epoch.
         on_nan: what follows where a loss or gradient is no finite number: "stop", or "skip" (the step is not taken).
         knn_every: epochs between looks at how well the training clips' neighbours agree in class; 0: never.
+        micro_batch: clips that a process passes through the encoder at once; 0: its part of the batch. The contrast
+            still sees the whole batch, at the price of one more forward pass.
+        accumulate: batches to an optimiser step, each with a contrast of its own; the gradient is their mean.
+        sync_norm: batch norm by the clips of all processes; otherwise each process, and each piece of ``micro_batch``,
+            normalises by its own clips, and the running statistics are the mean of theirs.
     """
 
     method: str = "c2vl"
@@ -90,6 +95,9 @@ class FitConfig:
     checkpoint_minutes: float = 10.0
     on_nan: str = "stop"
     knn_every: int = 0
+    micro_batch: int = 0
+    accumulate: int = 1
+    sync_norm: bool = False
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
@@ -116,6 +124,11 @@ class FitConfig:
                 "lr_schedule='step' and lr_steps (such as '250' or '10,50') go together; "
                 f"found lr_schedule='{self.lr_schedule}', lr_steps='{self.lr_steps}'."
             )
+        if self.micro_batch < 0 or self.accumulate < 1:
+            raise ConfigError(
+                "micro_batch must be at least 0 (0: the whole batch at once) and accumulate at least 1; "
+                f"found {self.micro_batch} and {self.accumulate}."
+            )
         self.step_epochs()
 
     def step_epochs(self) -> tuple[int, ...]:
@@ -129,6 +142,11 @@ class FitConfig:
         if any(b <= a for a, b in itertools.pairwise([0, *epochs])):
             raise ConfigError(f"lr_steps wants rising epochs such as '250' or '10,50', found '{self.lr_steps}'.")
         return tuple(epochs)
+
+    @property
+    def clips_per_step(self) -> int:
+        """Clips of an optimiser step, on all devices together."""
+        return self.batch_size * self.accumulate
 
 
 @dataclass(frozen=True)

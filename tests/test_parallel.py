@@ -1,0 +1,146 @@
+"""Several processes train as one does: two of them, over gloo, against one on the whole batch, in float64."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import parallel_worker as worker
+import pytest
+import torch
+
+from c2vl_lab.artifacts import read_json
+from c2vl_lab.config import replace
+from c2vl_lab.dist import add_up, anywhere, gather, own_part, rank, world_size
+from c2vl_lab.errors import ConfigError
+from c2vl_lab.logs import read_metrics
+from c2vl_lab.training.checkpoints import read_checkpoint
+from c2vl_lab.training.settings import FitConfig
+from c2vl_lab.training.step import describe_step
+
+
+def start_two(folder: Path, *more: str) -> list[subprocess.Popen]:
+    meeting = folder / "meeting"
+    meeting.unlink(missing_ok=True)
+    program = [sys.executable, str(Path(worker.__file__))]
+    return [
+        subprocess.Popen(
+            [*program, str(number), "2", str(meeting), str(folder), *more],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for number in range(2)
+    ]  # fmt: skip
+
+
+def ended(processes: list[subprocess.Popen]) -> list[str]:
+    try:
+        said = [process.communicate(timeout=400) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(error for _, error in said)
+    return [out for out, _ in said]
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """What each of two processes found, and the folder that they wrote to."""
+    folder = tmp_path_factory.mktemp("two")
+    ended(start_two(folder))
+    return [torch.load(folder / f"process{number}.pt", weights_only=True) for number in range(2)], folder
+
+
+def differ(one, other) -> float:
+    assert one.keys() == other.keys()
+    return max(float((one[name].double() - other[name].double()).abs().max()) for name in one)
+
+
+@pytest.mark.parametrize("case", worker.CASES)
+def test_two_processes_are_one_on_the_whole_batch(two, case):
+    found, _ = two
+    alone = worker.train(worker.CASES[case])
+    assert differ(found[0][case], alone) < 1e-8
+    assert differ(found[0][case], found[1][case]) == 0, "the processes drift apart"
+    start = worker.double_learner(worker.CASES[case], worker.training_set()).state_dict()
+    moved = [float((alone[name] - value).abs().max()) for name, value in start.items() if "encoder" in name]
+    assert max(moved) > 4e-3, "nothing was trained"
+
+
+def test_without_shared_norms_a_process_is_a_piece(two):
+    """Each normalises by its own clips; statistics and weights are those of one process with pieces of that size."""
+    found, _ = two
+    assert differ(found[0]["apart"], worker.train(replace(worker.APART, micro_batch=4))) < 1e-8
+    assert differ(found[0]["apart"], found[1]["apart"]) == 0, "statistics too are those of all"
+    assert differ(found[0]["apart"], worker.train(worker.APART)) > 1e-4, "the norms do matter here"
+    assert differ(found[0]["apart in pieces"], worker.train(worker.APART_IN_PIECES)) < 1e-8
+
+
+def test_gradients_come_back_through_the_gather(two):
+    found, _ = two
+    for number, part in enumerate((slice(0, 2), slice(2, 5))):
+        assert torch.equal(found[number]["gather"]["whole"], worker.WEIGHTS.double())
+        assert torch.equal(found[number]["gather"]["gradient"], 3 * worker.WEIGHTS[part].double())
+        assert found[number]["flags"]["some"].tolist() == [True, False]
+
+
+def test_a_process_alone_is_everything():
+    tensor = torch.ones(3, requires_grad=True)
+    assert (rank(), world_size(), own_part(5)) == (0, 1, slice(0, 5))
+    assert gather(tensor, 3) is tensor and add_up(tensor) is tensor and anywhere(True) and not anywhere(False)
+
+
+def test_two_processes_write_the_files_of_one(two, tmp_path):
+    found, folder = two
+    alone = worker.fit_small(tmp_path)
+    names = lambda path: sorted(p.name for p in path.iterdir())  # noqa: E731
+    assert names(tmp_path) == names(folder / "whole")
+    assert len(list((folder / "whole" / "tensorboard").iterdir())) == 1
+    rows, others = read_metrics(tmp_path / "metrics.jsonl"), read_metrics(folder / "whole" / "metrics.jsonl")
+    assert [row.keys() for row in rows] == [row.keys() for row in others]
+    assert [row["loss"] for row in others] == pytest.approx([row["loss"] for row in rows], rel=1e-3)
+    card, other = (read_json(path / "checkpoint.json") for path in (tmp_path, folder / "whole"))
+    assert (card.pop("processes"), other.pop("processes")) == (1, 2)
+    assert card == other
+    assert read_checkpoint(tmp_path)[0].keys() == read_checkpoint(folder / "whole")[0].keys()
+    assert differ(found[0]["fit"], alone) < 0.05  # float32, where Adam makes steps of noise alone
+
+
+def test_a_stop_seen_by_one_process_stops_both_and_the_run_goes_on_to_the_same_weights(two):
+    found, _ = two
+    said = [bytes(one["resumed"].pop("said").tolist()).decode() for one in found]
+    assert said[0] == said[1] and "Stopped in epoch 2 of 4, after batch 2 of 3" in said[0]
+    assert differ(found[0]["resumed"], found[0]["fit"]) == 0
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_the_other_and_the_run_goes_on_to_the_same_weights(two, tmp_path):
+    first, second = start_two(tmp_path, "run")
+    while not first.stdout.readline().startswith("epoch 1/"):
+        assert first.poll() is None, first.stderr.read()
+    os.kill(second.pid, signal.SIGKILL)
+    first.communicate(timeout=120)
+    assert first.returncode != 0
+    assert read_json(tmp_path / "run" / "checkpoint.json")["epoch"] < 4
+    said = ended(start_two(tmp_path, "run"))
+    assert "resuming" in said[0] and said[1] == "", "process 0 speaks for both"
+    one, whole = read_checkpoint(tmp_path / "run")[0], read_checkpoint(two[1] / "whole")[0]
+    assert differ(one, whole) == 0
+
+
+def test_the_effective_batch_is_stated():
+    assert describe_step(FitConfig(), 1000) == "effective batch: 128 clips a step"
+    assert describe_step(FitConfig(), 100) == "effective batch: 100 clips a step"
+    config = FitConfig(accumulate=2, micro_batch=16)
+    assert describe_step(config, 1000) == (
+        "effective batch: 256 clips a step (2 batches of 128, each with its own contrast; "
+        "at most 16 through the encoder at once)"
+    )
+
+
+@pytest.mark.parametrize("setting", [{"micro_batch": -1}, {"accumulate": 0}])
+def test_impossible_pieces_are_refused(setting):
+    with pytest.raises(ConfigError, match="micro_batch must be at least 0"):
+        FitConfig(**setting)
