@@ -13,6 +13,7 @@ from torch import Tensor
 
 STEP = -7046029254386353131  # 2^64 / golden ratio, odd; the counter's stride
 FIRST, SECOND = -4658895280553007687, -7723592293110705685  # the finaliser's factors
+WORD = (1 << 64) - 1
 DIGITS = 2.0**-24  # as many as a float32 keeps
 
 
@@ -27,10 +28,9 @@ class Draws:
     """
 
     def __init__(self, seed: int, epoch: int | Tensor, clips: Tensor, purpose: int = 0) -> None:
-        self.clips = clips
+        self.seed, self.epoch, self.clips, self.purpose = seed, epoch, clips, purpose
         self.calls = 0
-        start = _mixed(torch.as_tensor(epoch, device=clips.device) + mixed_seed(seed, purpose))
-        self._key = _mixed(start + clips.long() * STEP)
+        self._key: Tensor | None = None  # made when it is first wanted, inside a compiled step where there is one
 
     def uniform(self, count: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         """(N, count) float32, evenly in [low, high)."""
@@ -46,6 +46,9 @@ class Draws:
     def _bits(self, count: int) -> Tensor:
         """(N, count) integers of 64 random bits."""
         self.calls += 1
+        if self._key is None:
+            start = torch.as_tensor(self.epoch, device=self.clips.device) + mixed_seed(self.seed, self.purpose)
+            self._key = _mixed(_mixed(start) + self.clips.long() * STEP)
         places = torch.arange(count, device=self.clips.device) + (self.calls << 40)
         return _mixed(self._key[:, None] + places * STEP)
 
@@ -70,7 +73,10 @@ def epoch_order(seed: int, epoch: int, count: int) -> Tensor:
 
 def mixed_seed(*numbers: int) -> int:
     """One seed, 0 to 2^63 - 1, of several numbers; a neighbour of one of them gives quite another."""
-    state = torch.zeros((), dtype=torch.int64)
+    state = 0
     for number in numbers:
-        state = _mixed(state * 3 + (torch.tensor(number) + 1) * STEP)
-    return int(state) & 0x7FFFFFFFFFFFFFFF
+        state = (state * 3 + (number + 1) * STEP) & WORD
+        state = (state ^ (state >> 30)) * FIRST & WORD
+        state = (state ^ (state >> 27)) * SECOND & WORD
+        state ^= state >> 31
+    return state & (WORD >> 1)
