@@ -58,6 +58,8 @@ class RunConfig:
             sets alpha_max to 0.
         checkpoint_every: epochs between checkpoints.
         device: "auto", "cpu" or "cuda".
+        precision, compile, resident: how fast and how exactly a device computes, see
+            :class:`~c2vl_lab.training.settings.FitConfig`.
     """
 
     dataset: str = "generated"
@@ -108,6 +110,9 @@ class RunConfig:
     two_view_weight: float = 0.0
     checkpoint_every: int = 10
     device: str = "auto"
+    precision: str = "auto"
+    compile: str = "auto"
+    resident: str = "auto"
 
     def __post_init__(self) -> None:
         choose(self.arm, ARMS, "arm")
@@ -195,4 +200,5 @@ FIT_FIELDS = (
         "seed",
     ),
     "checkpoint_every",
+    *("precision", "compile", "resident"),
 )

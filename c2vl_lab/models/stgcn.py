@@ -110,5 +110,5 @@ def wide_form(model: STGCN, x: Tensor) -> Tensor:
     flat = flat.contiguous(memory_format=torch.channels_last)
     for block, importance in zip(model.blocks, model.importance, strict=True):
         flat = block(flat, model.adjacency * importance)
-    flat = flat if flat.dtype == torch.float64 else flat.float()  # a mean of bfloat16 would be rounded to it
-    return flat.mean(dim=(2, 3)).view(count, bodies, -1).mean(dim=1)
+    exact = torch.promote_types(flat.dtype, torch.float32)  # a mean of bfloat16 would be rounded to it
+    return flat.mean(dim=(2, 3), dtype=exact).view(count, bodies, -1).mean(dim=1)

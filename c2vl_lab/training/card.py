@@ -11,10 +11,23 @@ from c2vl_lab.errors import ConfigError
 from c2vl_lab.training.checkpoints import FILE
 from c2vl_lab.training.settings import FitConfig, TrainingSet
 
+SPEED = ("precision", "compile", "resident")  # how a run is computed, and not what
 
-def run_card(config: FitConfig, data: TrainingSet) -> dict[str, Any]:
-    """What a checkpoint says of its making: settings, joint layout, and a fingerprint of all that was trained on."""
-    return {"fit": to_dict(config), "layout": data.layout.name, "data": data.key or _content(data)}
+
+def run_card(config: FitConfig, data: TrainingSet, precision: str = "") -> dict[str, Any]:
+    """What a checkpoint says of its making: settings, joint layout, and a fingerprint of all that was trained on.
+
+    Args:
+        config: settings.
+        data: the training part.
+        precision: in which the run is computed, for the card of a run that is to go on in it; empty for the card of a
+            reader, to whom all are alike.
+    """
+    settings = {name: value for name, value in to_dict(config).items() if name not in SPEED}
+    card = {"fit": settings, "layout": data.layout.name, "data": data.key or _content(data)}
+    if precision:
+        card["precision"] = precision + (", clips in float16" if config.resident == "half" else "")
+    return card
 
 
 def _content(data: TrainingSet) -> str:

@@ -10,8 +10,25 @@ import torch
 from c2vl_lab.concepts import PooledEachStep
 from c2vl_lab.data.augment import AugmentConfig
 from c2vl_lab.data.layouts import JointLayout
-from c2vl_lab.errors import ConfigError
+from c2vl_lab.errors import ConfigError, choose
 from c2vl_lab.objective import ObjectiveConfig
+
+PRECISIONS = {
+    "auto": "bfloat16 on a GPU that computes in it, float32 elsewhere",
+    "float32": "everything in float32",
+    "bfloat16": "the encoder in bfloat16, with float32 weights and statistics; heads and loss in float32",
+}
+COMPILE = {
+    "auto": "compiled on a GPU; on a processor it would be slower",
+    "graphs": "compiled on a GPU and replayed as CUDA graphs, for batches so small that launching kernels is the cost",
+    "off": "never compiled",
+}
+RESIDENT = {
+    "auto": "on the device where the clips take at most a quarter of its free memory",
+    "yes": "on the device",
+    "half": "on the device in float16, which rounds coordinates to three digits",
+    "no": "read from the disk, some batches ahead",
+}
 
 
 @dataclass(frozen=True)
@@ -27,6 +44,9 @@ class FitConfig:
         view_tau: temperature of the two-view contrast ("skeletonclr", and the optional extra term of "c2vl").
         seed: initial weights, order and augmentation depend on it alone.
         checkpoint_every: epochs between checkpoints.
+        precision: one of :data:`PRECISIONS`; a run goes on only in the precision that it was begun in.
+        compile: one of :data:`COMPILE`.
+        resident: where the training clips lie, one of :data:`RESIDENT`; all but "half" give the same numbers.
     """
 
     method: str = "c2vl"
@@ -42,10 +62,16 @@ class FitConfig:
     view_tau: float = 0.1
     seed: int = 0
     checkpoint_every: int = 5
+    precision: str = "auto"
+    compile: str = "auto"
+    resident: str = "auto"
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
+        choose(self.precision, PRECISIONS, "precision")
+        choose(self.compile, COMPILE, "choice of compiling")
+        choose(self.resident, RESIDENT, "place of the clips (resident)")
         if min(self.epochs, self.batch_size, self.checkpoint_every) < 1 or self.frames < 2:
             raise ConfigError("epochs, batch_size and checkpoint_every must be at least 1 and frames at least 2.")
 
@@ -89,4 +115,18 @@ def pick_device(wanted: str) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     if wanted.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"device '{wanted}' was asked for, but torch sees no GPU here. Use device='cpu'.")
+    return wanted
+
+
+def pick_precision(wanted: str, device: str) -> str:
+    """ "auto" becomes "bfloat16" on a GPU that computes in it, else "float32".
+
+    Raises:
+        ConfigError: bfloat16 was asked for on a GPU that cannot.
+    """
+    able = not device.startswith("cuda") or torch.cuda.is_bf16_supported(including_emulation=False)
+    if wanted == "bfloat16" and not able:
+        raise ConfigError(f"precision='bfloat16' was asked for; the GPU {device} has none. Use precision='float32'.")
+    if wanted == "auto":
+        return "bfloat16" if device.startswith("cuda") and able else "float32"
     return wanted

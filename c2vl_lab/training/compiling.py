@@ -1,0 +1,145 @@
+"""Compiled parts of a step on a GPU, each tried before training and left uncompiled, with a sentence, where it fails.
+
+A compiler joins what stands between two matrix products into one pass over memory, which is most of the time of a step
+on a GPU. Three kinds of parts are compiled, each as a whole: the views of a batch, every encoder, and the contrast.
+Every part must give what the uncompiled one gives on the first batch, its gradients included, before it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from c2vl_lab.data.draws import Draws
+from c2vl_lab.learners.base import LOOK, Learner
+from c2vl_lab.models.base import Encoder
+from c2vl_lab.objective import ConceptContrast
+
+Say = Callable[[str], None]
+CALLS = 3  # CUDA graphs warm up in the first, record in the second and play in the third
+CLOSE = 0.02  # of the largest value: what rounding to bfloat16 may change in ten blocks
+
+
+class CompiledParts:
+    """Compiles what it can of a learner, for training on batches of one size; :meth:`undo` takes it back.
+
+    Args:
+        learner: on its device; it stays as it is, but for how its parts are computed.
+        graphs: whether the compiled parts are replayed as CUDA graphs.
+        say: receives a sentence for every part that stays uncompiled.
+        backend: of ``torch.compile``; a processor without a C++ compiler has others than "inductor".
+    """
+
+    def __init__(self, learner: Learner, graphs: bool, say: Say, backend: str = "inductor") -> None:
+        self.learner, self.say = learner, say
+        self.settings: dict[str, Any] = {"fullgraph": True, "dynamic": False, "backend": backend}
+        if graphs:
+            self.settings["mode"] = "reduce-overhead"
+        self.compiled: list[str] = []
+
+    def try_on(self, clips: Tensor, rows: Tensor, seed: int) -> list[str]:
+        """Compile part by part with the run's first batch.
+
+        Args:
+            clips: (N, T, M, V, 3), of the batch size and on the device of the run.
+            rows: (N,) their training rows.
+            seed: the run's.
+
+        Returns:
+            the names of the parts that are compiled.
+        """
+        learner = self.learner
+        epoch = torch.ones((), dtype=torch.int64, device=clips.device)
+        learner.train()
+        kept = {name: value.clone() for name, value in learner.state_dict().items()}  # running statistics move
+        views = self._try_look(lambda: learner.look(clips, Draws(seed, epoch, rows, LOOK)))
+        one = next(iter(views.values()))
+        for name, part in learner.named_modules():
+            if isinstance(part, Encoder):
+                self._try_encoder(name, part, one)
+            elif isinstance(part, ConceptContrast):
+                # not tried alone: it wants all that a step makes; both with the soft targets and without
+                self._try_module(name, part, lambda: self._step(clips, rows, seed, epoch))
+        learner.load_state_dict(kept)
+        for parameter in learner.parameters():
+            parameter.grad = None
+        learner.train()
+        return self.compiled
+
+    def undo(self) -> None:
+        """All parts as they were."""
+        self.learner.__dict__.pop("look", None)
+        for part in self.learner.modules():
+            part._compiled_call_impl = None  # torch has no call for it
+        self.compiled.clear()
+
+    def _try_look(self, look: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """The views of a batch; returns them."""
+        plain = self.learner.look
+        views = look()
+
+        def compiled() -> list[Tensor]:
+            return list(look().values())
+
+        self.learner.__dict__["look"] = torch.compile(plain, **self.settings)
+        if not self._agree("look", compiled, list(views.values())):
+            self.learner.__dict__.pop("look")
+        return views
+
+    def _try_encoder(self, name: str, encoder: Encoder, x: Tensor) -> None:
+        """An encoder: the trained one with gradients and its dropout, the averaged one as it is asked."""
+        trained = any(parameter.requires_grad for parameter in encoder.parameters())
+        encoder.train(trained)
+
+        def run() -> list[Tensor]:
+            with torch.set_grad_enabled(trained):
+                hidden = self.learner.encode(encoder, x)
+            if not trained:
+                return [hidden]
+            # dropout draws other numbers once compiled, so only the sizes can be compared
+            given = [p for p in encoder.parameters() if p.requires_grad]
+            norms = torch._foreach_norm(torch.autograd.grad(hidden.square().mean(), given))
+            return [hidden.detach().square().mean(), torch.stack(norms).norm()]
+
+        self._try_module(name, encoder, run, 0.5 if trained else CLOSE)
+
+    def _step(self, clips: Tensor, rows: Tensor, seed: int, epoch: Tensor) -> list[Tensor]:
+        """The loss terms at the start and at the end of training, and the size of the heads' gradient."""
+        found = []
+        for progress in (0.0, 1.0):
+            torch.manual_seed(seed)
+            terms = self.learner.batch_terms(clips, rows, progress, seed, epoch)
+            found += [term.detach() for term in terms.values()]
+            torch.stack(list(terms.values())).sum().backward()
+        return found
+
+    def _try_module(self, name: str, part: nn.Module, run: Callable[[], list[Tensor]], close: float = CLOSE) -> None:
+        wanted = run()
+        part.compile(**self.settings)
+        if not self._agree(name, run, wanted, close):
+            part._compiled_call_impl = None
+
+    def _agree(self, name: str, run: Callable[[], list[Tensor]], wanted: list[Tensor], close: float = CLOSE) -> bool:
+        """Whether the compiled part runs and gives what is wanted; a sentence where not."""
+        try:
+            for _ in range(CALLS):
+                for found, value in zip(run(), wanted, strict=True):
+                    apart = float((found - value).abs().max() / value.abs().max().clamp_min(1e-6))
+                    if not apart <= close:
+                        self.say(
+                            f"torch.compile gave other numbers for '{name}' (apart by {apart:.2g} of the largest, "
+                            f"{close:g} is allowed): it runs uncompiled, slower and with the right ones."
+                        )
+                        return False
+        except Exception as error:  # a compiler fails in more ways than it has types for
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+            self.say(
+                f"torch.compile failed on '{name}' ({type(error).__name__}: {lines[0][:200]}): it runs uncompiled, "
+                "slower and with the same numbers. compile='off' leaves out the attempt."
+            )
+            return False
+        self.compiled.append(name)
+        return True
