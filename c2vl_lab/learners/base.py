@@ -110,7 +110,8 @@ def follow(momentum: nn.Module, student: nn.Module, rate: float) -> None:
 
     All tensors of a kind go through one call, which is a handful of kernels on a GPU and the same numbers anywhere.
     """
-    slow, fast = list(momentum.parameters()), list(student.parameters())
+    slow: list[Tensor] = list(momentum.parameters())
+    fast: list[Tensor] = list(student.parameters())
     if slow:
         torch._foreach_lerp_(slow, fast, 1 - rate)
     pairs = list(zip(momentum.buffers(), student.buffers(), strict=True))

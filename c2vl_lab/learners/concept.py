@@ -86,7 +86,9 @@ class ConceptLearner(Learner):
                 momentum = (memory["view"], *self.slow_heads(memory["view"], slow), self.slow_heads.kappa)
         shown = concepts | {m: pool(raw[m], draws) for m, pool in self.pools.items()}
         student = self.heads(features["view"], shown)
-        terms = self.contrast((*student, self.heads.kappa), momentum, concepts, alpha_at(progress, self.config))
+        # filled on the device: a number would be compiled in, and it changes with every step
+        alpha = torch.full((), alpha_at(progress, self.config), dtype=torch.float64, device=rows.device)
+        terms = self.contrast((*student, self.heads.kappa), momentum, concepts, alpha)
         if self.config.two_view_weight > 0:
             extra = self.pairs.terms(_own(features), _own(memory), rows, progress, draws)
             terms |= {name: self.config.two_view_weight * term for name, term in extra.items()}

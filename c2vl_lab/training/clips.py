@@ -30,6 +30,9 @@ class ClipSource(Protocol):
     def __len__(self) -> int:
         """How many clips there are."""
 
+    def __getitem__(self, rows: Tensor | slice) -> Tensor:
+        """(n, T, M, V, 3) float32 on the device, fetched now: for what is wanted seldom."""
+
     def batches(self, rows: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of an epoch, or of what is left of one, in the given order.
 
@@ -60,12 +63,16 @@ class ResidentClips:
     def __len__(self) -> int:
         return len(self.clips)
 
+    def __getitem__(self, rows: Tensor | slice) -> Tensor:
+        """See :class:`ClipSource`."""
+        return self.clips[rows].float()
+
     def batches(self, rows: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """See :class:`ClipSource`."""
         if rows:  # one copy of all row numbers; no step waits for its own
             order = torch.cat(list(rows)).to(self.clips.device)
             for some in order.split([len(batch) for batch in rows]):
-                yield some, self.clips[some].float()
+                yield some, self[some]
 
 
 class PrefetchedClips:
@@ -84,6 +91,11 @@ class PrefetchedClips:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __getitem__(self, rows: Tensor | slice) -> Tensor:
+        """See :class:`ClipSource`."""
+        some = self.rows[rows.cpu().numpy() if isinstance(rows, Tensor) else rows]
+        return torch.from_numpy(np.array(self.data_clips[some], np.float32)).to(self.device)
 
     def batches(self, rows: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """See :class:`ClipSource`."""

@@ -60,12 +60,10 @@ class CompiledParts:
         for name, part in learner.named_modules():
             if isinstance(part, Encoder):
                 self._try_encoder(name, part, one)
-            elif isinstance(part, ConceptContrast):
-                # not tried alone: it wants all that a step makes; both with the soft targets and without
+        for name, part in learner.named_modules():
+            if isinstance(part, ConceptContrast):  # it wants all that a step makes
                 self._try_module(name, part, lambda: self._step(clips, rows, seed, epoch))
         learner.load_state_dict(kept)
-        for parameter in learner.parameters():
-            parameter.grad = None
         learner.train()
         return self.compiled
 
@@ -107,13 +105,16 @@ class CompiledParts:
         self._try_module(name, encoder, run, 0.5 if trained else CLOSE)
 
     def _step(self, clips: Tensor, rows: Tensor, seed: int, epoch: Tensor) -> list[Tensor]:
-        """The loss terms at the start and at the end of training, and the size of the heads' gradient."""
+        """The loss terms without soft targets and with two shares of them; the gradient's size."""
         found = []
-        for progress in (0.0, 1.0):
+        for progress in (0.0, 0.5, 1.0):
             torch.manual_seed(seed)
             terms = self.learner.batch_terms(clips, rows, progress, seed, epoch)
             found += [term.detach() for term in terms.values()]
-            torch.stack(list(terms.values())).sum().backward()
+            trained = [p for p in self.learner.parameters() if p.requires_grad]
+            loss = torch.stack(list(terms.values())).sum()
+            gradients = torch.autograd.grad(loss, trained, allow_unused=True)
+            found.append(torch.stack(torch._foreach_norm([g for g in gradients if g is not None])).norm())
         return found
 
     def _try_module(self, name: str, part: nn.Module, run: Callable[[], list[Tensor]], close: float = CLOSE) -> None:

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,7 +20,10 @@ from c2vl_lab.models.memory import keep_freed_memory
 from c2vl_lab.training.build import build_learner, build_optimizer
 from c2vl_lab.training.card import check_card, run_card
 from c2vl_lab.training.checkpoints import FILE, read_checkpoint, restore, save_checkpoint
-from c2vl_lab.training.settings import FitConfig, TrainingSet
+from c2vl_lab.training.clips import ClipSource, place_clips
+from c2vl_lab.training.compiling import CompiledParts
+from c2vl_lab.training.settings import FitConfig, TrainingSet, pick_precision
+from c2vl_lab.training.tally import ON_A_GPU, Tally
 
 Progress = Callable[[str], None]
 
@@ -64,7 +66,7 @@ def fit(
         config: settings, saved with the checkpoint.
         data: the training part.
         run_dir: gets ``checkpoint.safetensors`` (+ ``.json``), ``metrics.jsonl`` and ``tensorboard/``.
-        device: "cpu" or "cuda[:i]"; on a GPU the forward pass runs in bfloat16.
+        device: "cpu" or "cuda[:i]".
         progress: receives one line an epoch.
         stop: asked after each batch; where it says so, a checkpoint is written inside the epoch.
 
@@ -79,15 +81,17 @@ def fit(
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     learner = build_learner(config, data, device)
-    learner.low_precision = device.startswith("cuda")
+    precision = pick_precision(config.precision, device)
+    learner.low_precision = precision == "bfloat16"
     optimizer = build_optimizer(learner, config)
-    card = run_card(config, data)
+    card = run_card(config, data, precision)
     place = _resume(run_dir, card, learner, optimizer)
     if place.epoch or place.step:
         say(f"resuming after epoch {place.epoch} of {config.epochs}" + (f", batch {place.step}" if place.step else ""))
     if place.epoch >= config.epochs:
         return learner
-    run = _Run(config, learner, optimizer, _on_device(data, device), data.names, place)
+    run = _Run(config, learner, optimizer, place_clips(data, device, config.resident), data.names, place)
+    parts = compile_on_a_gpu(config, learner, run.clips, device, say)
     log = MetricLog(run_dir, keep_epochs=place.epoch)
 
     def save() -> None:
@@ -112,7 +116,28 @@ def fit(
             f"{row['clips_per_second']:.0f} clips/s  {left:.0f} s left"
         )
     log.close()
+    parts.undo()  # what comes after training has other shapes
     return learner
+
+
+def compile_on_a_gpu(
+    config: FitConfig, learner: Learner, clips: ClipSource, device: str, say: Progress
+) -> CompiledParts:
+    """Compile what can be of a learner where ``compile`` says so, and tell which parts these are.
+
+    Args:
+        config: settings.
+        learner: on its device.
+        clips: the training clips; the first batch's worth of them is what the parts are tried on.
+        device: "cpu" or "cuda[:i]"; on a processor nothing is compiled.
+        say: receives what became of it.
+    """
+    parts = CompiledParts(learner, config.compile == "graphs", say)
+    if device.startswith("cuda") and config.compile != "off":
+        say("compiling for the GPU, a minute or two ...")
+        rows = torch.arange(min(config.batch_size, len(clips)), device=device)
+        say(f"compiled: {', '.join(parts.try_on(clips[rows], rows, config.seed)) or 'nothing'}")
+    return parts
 
 
 class _Run:
@@ -123,12 +148,13 @@ class _Run:
         config: FitConfig,
         learner: Learner,
         optimizer: torch.optim.Optimizer,
-        clips: Tensor,
+        clips: ClipSource,
         names: list[str],
         place: Place,
     ) -> None:
         self.config, self.learner, self.optimizer = config, learner, optimizer
         self.clips, self.names, self.place = clips, names, place
+        self.on_a_gpu = next(learner.parameters()).is_cuda
         # a short batch would meet fewer negatives; other clips are left out next time
         self.batches = max(1, len(clips) // config.batch_size)
 
@@ -136,39 +162,35 @@ class _Run:
         """The batches of the epoch that are not done yet; False where ``stop`` came between."""
         config, place = self.config, self.place
         epoch = place.epoch + 1
-        order = epoch_order(config.seed, epoch, len(self.clips)).to(self.clips.device)
+        order = epoch_order(config.seed, epoch, len(self.clips)).split(config.batch_size)[place.step : self.batches]
+        tally = Tally(self.names, place.sums, ON_A_GPU if self.on_a_gpu else 1)
         self.learner.train()
-        start, before = time.perf_counter(), place.seconds
-        for index in range(place.step, self.batches):
-            rows = order[index * config.batch_size : (index + 1) * config.batch_size]
-            for name, value in self._step(rows, epoch, index).items():
-                place.sums[name] = place.sums.get(name, 0.0) + value
+        start, before, stopped = time.perf_counter(), place.seconds, False
+        for index, (rows, clips) in enumerate(self.clips.batches(order), start=place.step):
+            tally.add(epoch, index, rows, self._step(rows, clips, epoch, index))
             place.step = index + 1
-            place.seconds = before + time.perf_counter() - start
-            if place.step < self.batches and stop():
-                return False
-        return True
+            stopped = place.step < self.batches and stop()
+            if stopped:
+                break
+        place.sums = tally.read()
+        place.seconds = before + time.perf_counter() - start
+        return not stopped
 
-    def _step(self, rows: Tensor, epoch: int, index: int) -> dict[str, float]:
-        """One optimiser step on the clips at ``rows``; returns the terms."""
+    def _step(self, rows: Tensor, clips: Tensor, epoch: int, index: int) -> dict[str, Tensor]:
+        """One optimiser step on the ``clips`` at ``rows``; returns the loss and its terms, on the device."""
         config, learner = self.config, self.learner
         torch.manual_seed(mixed_seed(config.seed, epoch, index))  # dropout
         done = self._progress(epoch, index)
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate(epoch, index)
-        terms = learner.batch_terms(self.clips[rows], rows, done, config.seed, epoch)
+        there = torch.full((), epoch, device=rows.device) if self.on_a_gpu else epoch  # filled there, not copied
+        terms = learner.batch_terms(clips, rows, done, config.seed, there)
         loss = torch.stack(list(terms.values())).sum()
-        if not torch.isfinite(loss):
-            some = ", ".join(self.names[i] for i in rows[:8].tolist())
-            raise C2VLError(
-                f"The loss became {float(loss.detach())} in epoch {epoch}, batch {index + 1} (clips {some}, ...). "
-                "The last checkpoint is kept; lower the learning rate or look at these clips."
-            )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
         learner.after_step()
-        return {name: float(value.detach()) for name, value in {"loss": loss, **terms}.items()}
+        return {"loss": loss, **terms}
 
     def _progress(self, epoch: int, index: int) -> float:
         """0 at the first batch of training, 1 at the last."""
@@ -188,16 +210,6 @@ class _Run:
         row |= {"lr": self._rate(epoch, self.batches - 1), "seconds": place.seconds}
         self.place = Place(epoch)
         return row | {"clips_per_second": seen / max(row["seconds"], 1e-9)}
-
-
-def _on_device(data: TrainingSet, device: str) -> Tensor:
-    """The training clips on the device, part by part: a memory-mapped set is never copied whole on the way."""
-    rows = np.arange(len(data.clips)) if data.rows is None else data.rows
-    clips = torch.empty((len(rows), *data.clips.shape[1:]), device=device)
-    for start in range(0, len(rows), 1024):
-        part = rows[start : start + 1024]
-        clips[start : start + len(part)] = torch.from_numpy(np.ascontiguousarray(data.clips[part], np.float32))
-    return clips
 
 
 def _resume(run_dir: Path, card: dict[str, Any], learner: Learner, optimizer: torch.optim.Optimizer) -> Place:

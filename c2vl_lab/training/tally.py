@@ -1,4 +1,4 @@
-"""Sums of an epoch's values, kept on the device: reading a number there makes the processor wait for all that is queued.
+"""Sums of an epoch's values, kept on the device: to read a number there is to wait for all that is queued.
 
 On a GPU the loss is therefore looked at every few batches. What happened in between is known then: which batch was the
 first that was no number, and whose clips it held. No checkpoint is written before the look.
