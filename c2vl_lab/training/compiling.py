@@ -8,7 +8,7 @@ Every part must give what the uncompiled one gives on the first batch, its gradi
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -55,11 +55,19 @@ class CompiledParts:
         epoch = torch.ones((), dtype=torch.int64, device=clips.device)
         learner.train()
         kept = {name: value.clone() for name, value in learner.state_dict().items()}  # running statistics move
-        views = self._try_look(lambda: learner.look(clips, Draws(seed, epoch, rows, LOOK)))
-        one = next(iter(views.values()))
-        for name, part in learner.named_modules():
-            if isinstance(part, Encoder):
-                self._try_encoder(name, part, one)
+        encoders = {part: name for name, part in learner.named_modules() if isinstance(part, Encoder)}
+        asked: dict[Encoder, tuple[bool, bool, Tensor]] = {}  # in training?, with gradient?, of what?
+
+        def note(part: nn.Module, given: tuple[Tensor, ...]) -> None:
+            asked[cast(Encoder, part)] = (part.training, torch.is_grad_enabled(), given[0])
+
+        hooks = [part.register_forward_pre_hook(note) for part in encoders]
+        learner.batch_terms(clips, rows, 1.0, seed, epoch)
+        for hook in hooks:
+            hook.remove()
+        self._try_look(lambda: learner.look(clips, Draws(seed, epoch, rows, LOOK)))
+        for part, how in asked.items():
+            self._try_encoder(encoders[part], part, *how)
         for name, part in learner.named_modules():
             if isinstance(part, ConceptContrast):  # it wants all that a step makes
                 self._try_module(name, part, lambda: self._step(clips, rows, seed, epoch))
@@ -74,35 +82,28 @@ class CompiledParts:
             part._compiled_call_impl = None  # torch has no call for it
         self.compiled.clear()
 
-    def _try_look(self, look: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """The views of a batch; returns them."""
-        plain = self.learner.look
-        views = look()
-
-        def compiled() -> list[Tensor]:
-            return list(look().values())
-
-        self.learner.__dict__["look"] = torch.compile(plain, **self.settings)
-        if not self._agree("look", compiled, list(views.values())):
+    def _try_look(self, look: Callable[[], dict[str, Tensor]]) -> None:
+        """The views of a batch."""
+        wanted = list(look().values())
+        self.learner.__dict__["look"] = torch.compile(self.learner.look, **self.settings)
+        if not self._agree("look", lambda: list(look().values()), wanted):
             self.learner.__dict__.pop("look")
-        return views
 
-    def _try_encoder(self, name: str, encoder: Encoder, x: Tensor) -> None:
-        """An encoder: the trained one with gradients and its dropout, the averaged one as it is asked."""
-        trained = any(parameter.requires_grad for parameter in encoder.parameters())
-        encoder.train(trained)
+    def _try_encoder(self, name: str, encoder: Encoder, training: bool, gradient: bool, x: Tensor) -> None:
+        """An encoder in the way that a step asks it."""
+        given = [parameter for parameter in encoder.parameters() if parameter.requires_grad and gradient]
+        encoder.train(training)
 
         def run() -> list[Tensor]:
-            with torch.set_grad_enabled(trained):
+            with torch.set_grad_enabled(gradient):
                 hidden = self.learner.encode(encoder, x)
-            if not trained:
+            if not training:
                 return [hidden]
             # dropout draws other numbers once compiled, so only the sizes can be compared
-            given = [p for p in encoder.parameters() if p.requires_grad]
-            norms = torch._foreach_norm(torch.autograd.grad(hidden.square().mean(), given))
-            return [hidden.detach().square().mean(), torch.stack(norms).norm()]
+            size = hidden.square().mean()
+            return [size.detach(), _gradient_size(size, given)] if given else [size]
 
-        self._try_module(name, encoder, run, 0.5 if trained else CLOSE)
+        self._try_module(name, encoder, run, 0.5 if training else CLOSE)
 
     def _step(self, clips: Tensor, rows: Tensor, seed: int, epoch: Tensor) -> list[Tensor]:
         """The loss terms without soft targets and with two shares of them; the gradient's size."""
@@ -113,8 +114,7 @@ class CompiledParts:
             found += [term.detach() for term in terms.values()]
             trained = [p for p in self.learner.parameters() if p.requires_grad]
             loss = torch.stack(list(terms.values())).sum()
-            gradients = torch.autograd.grad(loss, trained, allow_unused=True)
-            found.append(torch.stack(torch._foreach_norm([g for g in gradients if g is not None])).norm())
+            found.append(_gradient_size(loss, trained))
         return found
 
     def _try_module(self, name: str, part: nn.Module, run: Callable[[], list[Tensor]], close: float = CLOSE) -> None:
@@ -144,3 +144,9 @@ class CompiledParts:
             return False
         self.compiled.append(name)
         return True
+
+
+def _gradient_size(loss: Tensor, parameters: list[Any]) -> Tensor:
+    """Euclidean length of the gradient."""
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    return torch.stack(torch._foreach_norm([part for part in gradients if part is not None])).norm()
