@@ -22,13 +22,16 @@ class Draws:
 
     Args:
         seed: the run's.
-        epoch: from 1; a tensor where a compiled step must not depend on it.
+        epoch: from 1; kept as a tensor, so that a compiled step does not depend on it.
         clips: (N,) integer numbers of the clips, on the device where the numbers are wanted.
         purpose: other numbers for the same clips, as "terms" has them beside the augmentation's.
     """
 
     def __init__(self, seed: int, epoch: int | Tensor, clips: Tensor, purpose: int = 0) -> None:
-        self.seed, self.epoch, self.clips, self.purpose = seed, epoch, clips, purpose
+        self.seed, self.clips, self.purpose = seed, clips, purpose
+        if not isinstance(epoch, Tensor):  # filled where it is wanted: a copy there would make the processor wait
+            epoch = torch.full((), epoch, dtype=torch.int64, device=clips.device)
+        self.epoch = epoch
         self.calls = 0
         self._key: Tensor | None = None  # made when it is first wanted, inside a compiled step where there is one
 
@@ -47,8 +50,8 @@ class Draws:
         """(N, count) integers of 64 random bits."""
         self.calls += 1
         if self._key is None:
-            start = torch.as_tensor(self.epoch, device=self.clips.device) + mixed_seed(self.seed, self.purpose)
-            self._key = _mixed(_mixed(start) + self.clips.long() * STEP)
+            start = _mixed(self.epoch + mixed_seed(self.seed, self.purpose))
+            self._key = _mixed(start + self.clips.long() * STEP)
         places = torch.arange(count, device=self.clips.device) + (self.calls << 40)
         return _mixed(self._key[:, None] + places * STEP)
 

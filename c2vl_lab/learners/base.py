@@ -92,11 +92,8 @@ class Learner(nn.Module):
         """Values worth a column in the metrics log."""
         return {}
 
-    def batch_terms(self, clips: Tensor, rows: Tensor, progress: float, seed: int, epoch: int | Tensor) -> Tensors:
-        """All four parts for clips (N, T, M, V, 3) at training rows (N,), as one process does them in one piece.
-
-        On a GPU the epoch is a tensor there: a number would be copied to the device, and compiled in, at each change.
-        """
+    def batch_terms(self, clips: Tensor, rows: Tensor, progress: float, seed: int, epoch: int) -> Tensors:
+        """All four parts for clips (N, T, M, V, 3) at training rows (N,), as one process does them in one piece."""
         views = self.look(clips, Draws(seed, epoch, rows, LOOK))
         features = self.represent(views)
         with torch.no_grad():

@@ -52,7 +52,6 @@ class CompiledParts:
             the names of the parts that are compiled.
         """
         learner = self.learner
-        epoch = torch.ones((), dtype=torch.int64, device=clips.device)
         learner.train()
         kept = {name: value.clone() for name, value in learner.state_dict().items()}  # running statistics move
         encoders = {part: name for name, part in learner.named_modules() if isinstance(part, Encoder)}
@@ -62,15 +61,15 @@ class CompiledParts:
             asked[cast(Encoder, part)] = (part.training, torch.is_grad_enabled(), given[0])
 
         hooks = [part.register_forward_pre_hook(note) for part in encoders]
-        learner.batch_terms(clips, rows, 1.0, seed, epoch)
+        learner.batch_terms(clips, rows, 1.0, seed, 1)
         for hook in hooks:
             hook.remove()
-        self._try_look(lambda: learner.look(clips, Draws(seed, epoch, rows, LOOK)))
+        self._try_look(lambda: learner.look(clips, Draws(seed, 1, rows, LOOK)))
         for part, how in asked.items():
             self._try_encoder(encoders[part], part, *how)
         for name, part in learner.named_modules():
             if isinstance(part, ConceptContrast):  # it wants all that a step makes
-                self._try_module(name, part, lambda: self._step(clips, rows, seed, epoch))
+                self._try_module(name, part, lambda: self._step(clips, rows, seed))
         learner.load_state_dict(kept)
         learner.train()
         return self.compiled
@@ -105,12 +104,12 @@ class CompiledParts:
 
         self._try_module(name, encoder, run, 0.5 if training else CLOSE)
 
-    def _step(self, clips: Tensor, rows: Tensor, seed: int, epoch: Tensor) -> list[Tensor]:
+    def _step(self, clips: Tensor, rows: Tensor, seed: int) -> list[Tensor]:
         """The loss terms without soft targets and with two shares of them; the gradient's size."""
         found = []
         for progress in (0.0, 0.5, 1.0):
             torch.manual_seed(seed)
-            terms = self.learner.batch_terms(clips, rows, progress, seed, epoch)
+            terms = self.learner.batch_terms(clips, rows, progress, seed, 1)
             found += [term.detach() for term in terms.values()]
             trained = [p for p in self.learner.parameters() if p.requires_grad]
             loss = torch.stack(list(terms.values())).sum()

@@ -133,6 +133,7 @@ def compile_on_a_gpu(
         say: receives what became of it.
     """
     parts = CompiledParts(learner, config.compile == "graphs", say)
+    torch.backends.cudnn.benchmark = device.startswith("cuda")  # all batches have one shape
     if device.startswith("cuda") and config.compile != "off":
         say("compiling for the GPU, a minute or two ...")
         rows = torch.arange(min(config.batch_size, len(clips)), device=device)
@@ -183,8 +184,7 @@ class _Run:
         done = self._progress(epoch, index)
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate(epoch, index)
-        there = torch.full((), epoch, device=rows.device) if self.on_a_gpu else epoch  # filled there, not copied
-        terms = learner.batch_terms(clips, rows, done, config.seed, there)
+        terms = learner.batch_terms(clips, rows, done, config.seed, epoch)
         loss = torch.stack(list(terms.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
