@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from c2vl_lab.data.layouts import NTU25
 from c2vl_lab.learners.base import Learner, follow
 from c2vl_lab.models.stgcn import STGCN, wide_form
 from c2vl_lab.objective import ObjectiveConfig
+from c2vl_lab.training import fit as fitting
 from c2vl_lab.training.build import build_learner
 from c2vl_lab.training.compiling import CompiledParts
 from c2vl_lab.training.settings import FitConfig, TrainingSet
@@ -230,3 +233,24 @@ def test_the_average_follows_as_one_tensor_after_another_would():
     assert all(torch.equal(one, two) for one, two in zip(wanted, slow.parameters(), strict=True))
     assert all(torch.equal(one, two) for one, two in zip(slow.buffers(), fast.buffers(), strict=True))
     follow(torch.nn.ReLU(), torch.nn.ReLU(), 0.99)  # nothing to average
+
+
+@pytest.mark.slow
+def test_training_on_compiled_parts_ends_with_the_same_weights_and_a_plain_learner(tmp_path, monkeypatch):
+    """The wiring of a GPU run, with a compiler's front end that leaves the operations as they are."""
+    torch._dynamo.reset()
+    config, said = replace(SMALL, epochs=3, batch_size=BATCH), []
+    plain = fitting.fit(config, training_set(), tmp_path / "plain", "cpu").state_dict()
+    real = fitting.compile_on_a_gpu
+    monkeypatch.setattr(fitting, "CompiledParts", partial(CompiledParts, backend="eager"))
+    monkeypatch.setattr(
+        fitting,
+        "compile_on_a_gpu",
+        lambda config, learner, clips, device, say: real(config, learner, clips, "cuda", say),
+    )
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        learner = fitting.fit(config, training_set(), tmp_path / "compiled", "cpu", said.append)
+    assert "compiled: look, encoder, slow_encoder, contrast" in said
+    assert all(torch.equal(plain[name], value) for name, value in learner.state_dict().items())
+    assert "look" not in learner.__dict__ and all(part._compiled_call_impl is None for part in learner.modules())
+    torch.backends.cudnn.benchmark = False

@@ -133,11 +133,13 @@ def compile_on_a_gpu(
         say: receives what became of it.
     """
     parts = CompiledParts(learner, config.compile == "graphs", say)
-    torch.backends.cudnn.benchmark = device.startswith("cuda")  # all batches have one shape
-    if device.startswith("cuda") and config.compile != "off":
+    if not device.startswith("cuda"):
+        return parts
+    torch.backends.cudnn.benchmark = True  # all batches have one shape
+    if config.compile != "off":
         say("compiling for the GPU, a minute or two ...")
-        rows = torch.arange(min(config.batch_size, len(clips)), device=device)
-        say(f"compiled: {', '.join(parts.try_on(clips[rows], rows, config.seed)) or 'nothing'}")
+        rows, some = next(iter(clips.batches([torch.arange(min(config.batch_size, len(clips)))])))
+        say(f"compiled: {', '.join(parts.try_on(some, rows, config.seed)) or 'nothing'}")
     return parts
 
 
