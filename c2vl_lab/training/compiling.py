@@ -2,7 +2,8 @@
 
 A compiler joins what stands between two matrix products into one pass over memory, which is most of the time of a step
 on a GPU. Three kinds of parts are compiled, each as a whole: the views of a batch, every encoder, and the contrast.
-Every part must give what the uncompiled one gives on the first batch, its gradients included, before it is used.
+Before it is used every part must give, on the first batch, what the uncompiled one gives, gradients included; of an
+encoder with dropout, which draws other numbers once compiled, only the sizes can be compared.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import torch
+import torch._functorch.config
 from torch import Tensor, nn
 
 from c2vl_lab.data.draws import Draws
@@ -52,6 +54,8 @@ class CompiledParts:
             the names of the parts that are compiled.
         """
         learner = self.learner
+        # a compiled part may be asked for its gradient twice, as where a batch passes in pieces
+        torch._functorch.config.donated_buffer = False
         learner.train()
         kept = {name: value.clone() for name, value in learner.state_dict().items()}  # running statistics move
         encoders = {part: name for name, part in learner.named_modules() if isinstance(part, Encoder)}
@@ -98,11 +102,10 @@ class CompiledParts:
                 hidden = self.learner.encode(encoder, x)
             if not training:
                 return [hidden]
-            # dropout draws other numbers once compiled, so only the sizes can be compared
             size = hidden.square().mean()
             return [size.detach(), _gradient_size(size, given)] if given else [size]
 
-        self._try_module(name, encoder, run, 0.5 if training else CLOSE)
+        self._try_module(name, encoder, run, 0.1 + len(x) ** -0.5 if training else CLOSE)
 
     def _step(self, clips: Tensor, rows: Tensor, seed: int) -> list[Tensor]:
         """The loss terms without soft targets and with two shares of them; the gradient's size."""
