@@ -52,7 +52,8 @@ class Draws:
         if self._key is None:
             start = _mixed(self.epoch + mixed_seed(self.seed, self.purpose))
             self._key = _mixed(start + self.clips.long() * STEP)
-        places = torch.arange(count, device=self.clips.device) + (self.calls << 40)
+        # the mask changes nothing; without it torch's compiler takes the rest for an index, whose numbers may not wrap
+        places = (torch.arange(count, device=self.clips.device) & 0xFFFFFFFF) + (self.calls << 40)
         return _mixed(self._key[:, None] + places * STEP)
 
 
