@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import partial
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 import c2vl_lab.models.stgcn as stgcn
 from c2vl_lab.config import replace
 from c2vl_lab.data.augment import AugmentConfig
+from c2vl_lab.data.draws import Draws
 from c2vl_lab.data.layouts import NTU25
 from c2vl_lab.learners.base import Learner, follow
 from c2vl_lab.models.stgcn import STGCN, wide_form
@@ -255,3 +257,20 @@ def test_training_on_compiled_parts_ends_with_the_same_weights_and_a_plain_learn
     assert all(torch.equal(plain[name], value) for name, value in learner.state_dict().items())
     assert "look" not in learner.__dict__ and all(part._compiled_call_impl is None for part in learner.modules())
     torch.backends.cudnn.benchmark = False
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch's own compiler wants a C++ compiler")
+def test_torchs_own_compiler_makes_the_same_random_numbers():
+    """Its index arithmetic does not wrap, so that the counters must stay out of it."""
+    torch._dynamo.reset()
+    rows = torch.arange(8) * 7
+
+    def draw(epoch, rows):
+        draws = Draws(0, epoch, rows)
+        return draws.uniform(3), draws.normal(4)
+
+    compiled = torch.compile(draw, fullgraph=True, dynamic=False)
+    for epoch in (1, 2):
+        for one, other in zip(draw(torch.tensor(epoch), rows), compiled(torch.tensor(epoch), rows), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
