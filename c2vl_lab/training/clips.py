@@ -25,7 +25,13 @@ PART = 1024  # clips copied at a time
 
 
 class ClipSource(Protocol):
-    """The training clips, batch by batch."""
+    """The training clips, batch by batch.
+
+    Attributes:
+        device: where the batches are.
+    """
+
+    device: torch.device
 
     def __len__(self) -> int:
         """How many clips there are."""
@@ -56,6 +62,7 @@ class ResidentClips:
     def __init__(self, data: TrainingSet, device: str, kept: torch.dtype = torch.float32) -> None:
         rows = training_rows(data)
         self.clips = torch.empty((len(rows), *data.clips.shape[1:]), dtype=kept, device=device)
+        self.device = self.clips.device
         for start in range(0, len(rows), PART):  # a memory-mapped set is never copied whole on the way
             part = rows[start : start + PART]
             self.clips[start : start + len(part)] = torch.from_numpy(np.asarray(data.clips[part], np.float32))
