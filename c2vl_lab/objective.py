@@ -94,7 +94,7 @@ def intra_target(b: Tensor, tau: float) -> Tensor:
 
 
 @torch.no_grad()
-def soft_target(intra: Tensor, inter: Tensor, alpha: float, gamma: float) -> Tensor:
+def soft_target(intra: Tensor, inter: Tensor, alpha: float | Tensor, gamma: float) -> Tensor:
     """y = (1 - alpha) I + alpha [(1 - gamma) q^intra + gamma q^inter]; all (N, N), rows sum to 1."""
     hard = torch.eye(len(intra), dtype=intra.dtype, device=intra.device)
     return (1 - alpha) * hard + alpha * ((1 - gamma) * intra + gamma * inter)
@@ -162,7 +162,7 @@ class ConceptContrast(nn.Module):
         student: tuple[dict[str, Tensor], dict[str, Tensor], Tensor],
         momentum: tuple[Tensor, dict[str, Tensor], dict[str, Tensor], Tensor] | None,
         concepts: dict[str, Tensor],
-        alpha: float,
+        alpha: float | Tensor,
     ) -> dict[str, Tensor]:
         """Loss terms per pair.
 
@@ -170,7 +170,7 @@ class ConceptContrast(nn.Module):
             student: (skeleton features per modality, concept features per modality, kappa), from the heads.
             momentum: (encoder feature (N, H), then the same three) of the EMA model; None where alpha is 0.
             concepts: frozen, normalised and centred teacher features per modality, (N, D_m).
-            alpha: share of the soft targets now.
+            alpha: share of the soft targets now; () float64 where a compiled step must not depend on its value.
 
         Returns:
             ``{"skeleton-language": term, ...}``; their sum is the loss.
@@ -179,7 +179,7 @@ class ConceptContrast(nn.Module):
         pairs = {f"{SKELETON}-{m}": (skeleton[m], concept[m]) for m in concept}
         if len(concept) == 2 and self.config.vision_language_pair:
             pairs["vision-language"] = (concept["vision"], concept["language"])
-        targets = self._targets(momentum, concepts, alpha) if momentum is not None and alpha > 0 else None
+        targets = self._targets(momentum, concepts, alpha) if momentum is not None else None
         terms = {}
         for name, (a, b) in pairs.items():
             forward, backward = match_probabilities(a, b, kappa), match_probabilities(b, a, kappa)
@@ -191,7 +191,9 @@ class ConceptContrast(nn.Module):
         return terms
 
     @torch.no_grad()
-    def _targets(self, momentum, concepts: dict[str, Tensor], alpha: float) -> dict[str, tuple[Tensor, Tensor]]:
+    def _targets(
+        self, momentum, concepts: dict[str, Tensor], alpha: float | Tensor
+    ) -> dict[str, tuple[Tensor, Tensor]]:
         """(y^{a->b}, y^{b->a}) per pair. Inter-modal cross-consistency is what the same row gets elsewhere:
 
         - skeleton->language takes the EMA model's skeleton->vision row, and the reverse;

@@ -67,6 +67,8 @@ class RunConfig:
         micro_batch, accumulate, sync_norm: how a step is cut into pieces, batches and processes, see
             :class:`~c2vl_lab.training.settings.FitConfig`; ``batch_size`` counts the clips of all devices together.
         device: "auto", "cpu" or "cuda".
+        precision, compile, resident: how fast and how exactly a device computes, see
+            :class:`~c2vl_lab.training.settings.FitConfig`.
     """
 
     dataset: str = "generated"
@@ -134,6 +136,9 @@ class RunConfig:
     accumulate: int = 1
     sync_norm: bool = False
     device: str = "auto"
+    precision: str = "auto"
+    compile: str = "auto"
+    resident: str = "auto"
 
     def __post_init__(self) -> None:
         choose(self.arm, ARMS, "arm")

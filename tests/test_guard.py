@@ -92,15 +92,15 @@ def run_without(config, folder):
     """The same run on whole clips, with a loop that simply leaves the batches of clip 5 out."""
     import c2vl_lab.training.fit as module
 
-    class Leaving(module._Run):
-        def _step(self, rows, epoch, index):
-            return None if 5 in rows.tolist() else super()._step(rows, epoch, index)
+    class Leaving(module.Loop):
+        def _take(self, rows, clips, epoch, index):
+            return None if 5 in rows.tolist() else super()._take(rows, clips, epoch, index)
 
-    before, module._Run = module._Run, Leaving
+    before, module.Loop = module.Loop, Leaving
     try:
         return fit(config, training_set(clips=16), folder, "cpu")
     finally:
-        module._Run = before
+        module.Loop = before
 
 
 def test_stops_and_resumes_between_skipped_batches_change_nothing(tmp_path):

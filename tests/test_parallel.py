@@ -111,7 +111,7 @@ def test_two_processes_write_the_files_of_one(two, tmp_path):
 def test_a_stop_seen_by_one_process_stops_both_and_the_run_goes_on_to_the_same_weights(two):
     found, _ = two
     said = [bytes(one["resumed"].pop("said").tolist()).decode() for one in found]
-    assert said[0] == said[1] and "Stopped in epoch 2 of 4, after batch 2 of 3" in said[0]
+    assert said[0] == said[1] and "Stopped in epoch 2 of 4, after batch 1 of 3" in said[0]
     assert differ(found[0]["resumed"], found[0]["fit"]) == 0
 
 

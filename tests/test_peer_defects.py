@@ -21,7 +21,8 @@ from c2vl_lab.data.layouts import KINECT20, NTU25
 from c2vl_lab.data.transforms import PrepareConfig, prepare, prepare_clip
 from c2vl_lab.embed import embed
 from c2vl_lab.models.encoders import as_input, build_encoder
-from c2vl_lab.training.fit import _Run, fit
+from c2vl_lab.training.fit import fit
+from c2vl_lab.training.loop import Loop
 from c2vl_lab.training.settings import FitConfig, TrainingSet
 
 STILL = AugmentConfig(crop=1.0, turn=0.0, tilt=0.0, size=0.0, noise=0.0)
@@ -228,8 +229,8 @@ def test_20_training_clips_are_not_copied_before_they_are_needed(tmp_path, monke
     data = TrainingSet(kept, ["4", "1", "3"], NTU25, rows=rows)
     assert isinstance(data.clips, np.memmap)
     taken: list[torch.Tensor] = []
-    fixed = _Run.finish_epoch
-    monkeypatch.setattr(_Run, "finish_epoch", lambda run, stop: taken.append(run.clips) or fixed(run, stop))
+    fixed = Loop.finish_epoch
+    monkeypatch.setattr(Loop, "finish_epoch", lambda loop, stop: taken.append(loop.clips[:]) or fixed(loop, stop))
     settings = replace(FitConfig(), method="skeletonclr", width=8, epochs=1, batch_size=3, frames=16)
     fit(settings, data, tmp_path / "run", "cpu")
     np.testing.assert_array_equal(taken[0].numpy(), np.asarray(kept)[rows])

@@ -93,9 +93,12 @@ def augment(
     if config.flip:
         if layout is None:
             raise ConfigError("flip wants the joint layout, to know which joints are left and right.")
-        mirrored = (uniform(0.0, 1.0) < config.flip).nonzero()[:, 0]
-        view[mirrored] = view[mirrored].index_select(3, torch.tensor(layout.mirror, device=view.device))
-        rotation[mirrored, :, 0] *= -1  # x changes its sign before the rotation
+        # by choice and not by place: how much is done does not depend on the numbers, as a compiled step wants it
+        mirrored = (uniform(0.0, 1.0) < config.flip)[:, None, None]
+        other = torch.stack([view[:, :, :, joint] for joint in layout.mirror], dim=3)
+        view = torch.where(mirrored[..., None, None], other, view)
+        # x changes its sign before the rotation
+        rotation = torch.where(mirrored, torch.cat([-rotation[:, :, :1], rotation[:, :, 1:]], dim=2), rotation)
     return rotated(view, rotation, noise)
 
 
@@ -131,7 +134,8 @@ def sensor_noise(clips: Tensor, frames: int, strength: float, draws: Draws) -> T
         (N, frames, M, V, 3).
     """
     count, length, *rest = clips.shape
-    seen = (clips[:, [0, length // 2, length - 1]] != 0).any(dim=(1, 3, 4))  # (N, M)
+    some = torch.stack([clips[:, at] for at in (0, length // 2, length - 1)], dim=1)  # a list would be copied there
+    seen = (some != 0).any(dim=(1, 3, 4))  # (N, M)
     scale = strength * seen[:, :, None].to(clips.dtype).expand(-1, -1, rest[1] * 3).reshape(count, -1, 1)
 
     def normal(values: int) -> Tensor:

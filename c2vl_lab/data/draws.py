@@ -13,6 +13,7 @@ from torch import Tensor
 
 STEP = -7046029254386353131  # 2^64 / golden ratio, odd; the counter's stride
 FIRST, SECOND = -4658895280553007687, -7723592293110705685  # the finaliser's factors
+WORD = (1 << 64) - 1
 DIGITS = 2.0**-24  # as many as a float32 keeps
 
 
@@ -21,16 +22,18 @@ class Draws:
 
     Args:
         seed: the run's.
-        epoch: from 1; a tensor where a compiled step must not depend on it.
+        epoch: from 1; kept as a tensor, so that a compiled step does not depend on it.
         clips: (N,) integer numbers of the clips, on the device where the numbers are wanted.
         purpose: other numbers for the same clips, as "terms" has them beside the augmentation's.
     """
 
     def __init__(self, seed: int, epoch: int | Tensor, clips: Tensor, purpose: int = 0) -> None:
-        self.clips = clips
+        self.seed, self.clips, self.purpose = seed, clips, purpose
+        if not isinstance(epoch, Tensor):  # filled where it is wanted: a copy there would make the processor wait
+            epoch = torch.full((), epoch, dtype=torch.int64, device=clips.device)
+        self.epoch = epoch
         self.calls = 0
-        start = _mixed(torch.as_tensor(epoch, device=clips.device) + mixed_seed(seed, purpose))
-        self._key = _mixed(start + clips.long() * STEP)
+        self._key: Tensor | None = None  # made when it is first wanted, inside a compiled step where there is one
 
     def uniform(self, count: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         """(N, count) float32, evenly in [low, high)."""
@@ -46,7 +49,11 @@ class Draws:
     def _bits(self, count: int) -> Tensor:
         """(N, count) integers of 64 random bits."""
         self.calls += 1
-        places = torch.arange(count, device=self.clips.device) + (self.calls << 40)
+        if self._key is None:
+            start = _mixed(self.epoch + mixed_seed(self.seed, self.purpose))
+            self._key = _mixed(start + self.clips.long() * STEP)
+        # the mask changes nothing; without it torch's compiler takes the rest for an index, whose numbers may not wrap
+        places = (torch.arange(count, device=self.clips.device) & 0xFFFFFFFF) + (self.calls << 40)
         return _mixed(self._key[:, None] + places * STEP)
 
 
@@ -70,7 +77,10 @@ def epoch_order(seed: int, epoch: int, count: int) -> Tensor:
 
 def mixed_seed(*numbers: int) -> int:
     """One seed, 0 to 2^63 - 1, of several numbers; a neighbour of one of them gives quite another."""
-    state = torch.zeros((), dtype=torch.int64)
+    state = 0
     for number in numbers:
-        state = _mixed(state * 3 + (torch.tensor(number) + 1) * STEP)
-    return int(state) & 0x7FFFFFFFFFFFFFFF
+        state = (state * 3 + (number + 1) * STEP) & WORD
+        state = (state ^ (state >> 30)) * FIRST & WORD
+        state = (state ^ (state >> 27)) * SECOND & WORD
+        state ^= state >> 31
+    return state & (WORD >> 1)

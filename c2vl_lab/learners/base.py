@@ -129,11 +129,18 @@ class Learner(nn.Module):
 
 @torch.no_grad()
 def follow(momentum: nn.Module, student: nn.Module, rate: float) -> None:
-    """Exponential moving average of parameters (rate 0.99 keeps 99 %); buffers are copied."""
-    for slow, fast in zip(momentum.parameters(), student.parameters(), strict=True):
-        slow.lerp_(fast, 1 - rate)
-    for kept, new in zip(momentum.buffers(), student.buffers(), strict=True):
-        kept.copy_(new)
+    """Exponential moving average of parameters (rate 0.99 keeps 99 %); buffers are copied.
+
+    All tensors of a kind go through one call, which is a handful of kernels on a GPU and the same numbers anywhere.
+    """
+    slow: list[Tensor] = list(momentum.parameters())
+    fast: list[Tensor] = list(student.parameters())
+    if slow:
+        torch._foreach_lerp_(slow, fast, 1 - rate)
+    pairs = list(zip(momentum.buffers(), student.buffers(), strict=True))
+    for kind in {kept.dtype for kept, _ in pairs}:
+        kept, new = zip(*[pair for pair in pairs if pair[0].dtype == kind], strict=True)
+        torch._foreach_copy_(list(kept), list(new))
 
 
 def frozen_copy(module: Module) -> Module:

@@ -99,7 +99,9 @@ class ConceptLearner(Learner):
                 momentum = (memory["view"], *self.slow_heads(memory["view"], slow), self.slow_heads.kappa)
         shown = concepts | {m: pool(raw[m], draws) for m, pool in self.pools.items()}
         student = self.heads(features["view"], shown)
-        pairs = self.contrast((*student, self.heads.kappa), momentum, concepts, alpha_at(progress, self.config))
+        # filled on the device: a number would be compiled in, and it changes with every step
+        alpha = torch.full((), alpha_at(progress, self.config), dtype=torch.float64, device=rows.device)
+        pairs = self.contrast((*student, self.heads.kappa), momentum, concepts, alpha)
         terms = {name: self.config.contrast_weight * term for name, term in pairs.items()}
         for m, regression in self.regressions.items():
             terms[f"regression of {m}"] = self.config.regression_weight * regression(features["view"], rows)

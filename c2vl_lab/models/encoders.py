@@ -19,7 +19,7 @@ def _joint(x: Tensor, layout: JointLayout) -> Tensor:
 
 
 def _bone(x: Tensor, layout: JointLayout) -> Tensor:
-    return x - x[:, :, :, list(layout.parents)]
+    return x - torch.stack([x[:, :, :, parent] for parent in layout.parents], dim=3)
 
 
 def _motion(x: Tensor, layout: JointLayout) -> Tensor:

@@ -100,8 +100,10 @@ class STGCN(Encoder):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (N, 3, T, V, M) -> (N, dim)."""
-        shared = self.training and isinstance(self.normal, SharedBatchNorm)  # which the narrow form knows nothing of
-        return narrow_form(self, x) if x.device.type == "cpu" and not shared else wide_form(self, x)
+        # the narrow form's own kernels know neither norms shared by processes nor mixed precision
+        shared = self.training and isinstance(self.normal, SharedBatchNorm)
+        narrow = x.device.type == "cpu" and not shared and not torch.is_autocast_enabled("cpu")
+        return narrow_form(self, x) if narrow else wide_form(self, x)
 
 
 def wide_form(model: STGCN, x: Tensor) -> Tensor:
@@ -112,4 +114,5 @@ def wide_form(model: STGCN, x: Tensor) -> Tensor:
     flat = flat.contiguous(memory_format=torch.channels_last)
     for block, importance in zip(model.blocks, model.importance, strict=True):
         flat = block(flat, model.adjacency * importance)
-    return flat.mean(dim=(2, 3)).view(count, bodies, -1).mean(dim=1)
+    exact = torch.promote_types(flat.dtype, torch.float32)  # a mean of bfloat16 would be rounded to it
+    return flat.mean(dim=(2, 3), dtype=exact).view(count, bodies, -1).mean(dim=1)

@@ -72,9 +72,10 @@ def build_optimizer(learner: Learner, config: FitConfig) -> torch.optim.Optimize
         {"params": [p for p in trained if p.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
     ]
+    fused = True if trained[0].is_cuda else None  # one kernel for all parameters; elsewhere torch's own choice
     makers: dict[str, Callable[[], torch.optim.Optimizer]] = {
-        "adamw": lambda: torch.optim.AdamW(groups, lr=config.lr),
-        "adam": lambda: torch.optim.Adam(groups, lr=config.lr),
+        "adamw": lambda: torch.optim.AdamW(groups, lr=config.lr, fused=fused),
+        "adam": lambda: torch.optim.Adam(groups, lr=config.lr, fused=fused),
         "sgd": lambda: torch.optim.SGD(groups, lr=config.lr, momentum=MOMENTUM),
         "sgd-nesterov": lambda: torch.optim.SGD(groups, lr=config.lr, momentum=MOMENTUM, nesterov=True),
         "lars": lambda: LARS(groups, config.lr, MOMENTUM),

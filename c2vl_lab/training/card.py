@@ -11,14 +11,24 @@ from c2vl_lab.errors import ConfigError
 from c2vl_lab.training.checkpoints import FILE
 from c2vl_lab.training.settings import FitConfig, TrainingSet
 
-# settings that a run may be gone on with at other values: weights do not depend on them (but for "on_nan", which is
-# there to be changed after a stop)
-FREE = ("checkpoint_every", "checkpoint_minutes", "knn_every", "on_nan")
+# settings that a run may be gone on with at other values: how often it is saved and watched, and how it is computed; of
+# these the precision that came of them counts, below. "on_nan" is there to be changed after a stop.
+FREE = ("checkpoint_every", "checkpoint_minutes", "knn_every", "on_nan", "precision", "compile", "resident")
 
 
-def run_card(config: FitConfig, data: TrainingSet) -> dict[str, Any]:
-    """What a checkpoint says of its making: settings, joint layout, and a fingerprint of all that was trained on."""
-    return {"fit": to_dict(config), "layout": data.layout.name, "data": data.key or _content(data)}
+def run_card(config: FitConfig, data: TrainingSet, precision: str = "") -> dict[str, Any]:
+    """What a checkpoint says of its making: settings, joint layout, and a fingerprint of all that was trained on.
+
+    Args:
+        config: settings.
+        data: the training part.
+        precision: in which the run is computed, for the card of a run that is to go on in it; empty for the card of a
+            reader, to whom all are alike.
+    """
+    card = {"fit": to_dict(config), "layout": data.layout.name, "data": data.key or _content(data)}
+    if precision:
+        card["precision"] = precision + (", clips in float16" if config.resident == "half" else "")
+    return card
 
 
 def _content(data: TrainingSet) -> str:
@@ -31,7 +41,7 @@ def _content(data: TrainingSet) -> str:
 
 
 def check_card(run_dir: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Refuse a checkpoint of other settings or other data; how often it is saved and watched may differ (:data:`FREE`).
+    """Refuse a checkpoint of other settings or other data; what changes no weights may differ (:data:`FREE`).
 
     Raises:
         ConfigError: naming what differs.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from c2vl_lab.artifacts import write_json
+from c2vl_lab.dist import rank
 from c2vl_lab.errors import C2VLError
 
 FILE = "nan-batch.json"
@@ -35,14 +36,14 @@ class Guard:
         if self.skip:
             self._kept = {name: value.clone() for name, value in self.model.named_buffers()}
 
-    def fine(self, loss: Tensor) -> bool:
-        """Whether loss and gradients are finite.
+    def fine(self, loss: Tensor) -> Tensor:
+        """Whether loss and gradients are finite, on their device.
 
         Gradients too: a finite loss may have others, and the weights would be broken before any loss shows it.
         """
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         sizes = torch.stack(torch._foreach_norm(gradients)) if gradients else loss.new_zeros(1)
-        return bool(torch.isfinite(loss.detach() + sizes.sum()))  # on a GPU this waits for the step
+        return torch.isfinite(loss.detach() + sizes.sum())
 
     @torch.no_grad()
     def undo(self) -> None:
@@ -81,6 +82,8 @@ class Guard:
 
     def _write(self, batch: dict[str, Any]) -> str:
         """Add the batch to the file; says where, or why not."""
+        if rank() > 0:  # all processes see the same loss, and one writes
+            return ""
         place = (batch["epoch"], batch["batch"])
         try:
             others = [b for b in read_nan_batches(self.path.parent) if (b.get("epoch"), b.get("batch")) != place]

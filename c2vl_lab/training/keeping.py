@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from c2vl_lab.data.disk import write_remedy
+from c2vl_lab.dist import rank, world_size
 from c2vl_lab.errors import C2VLError, ConfigError, DataError, StorageError
 from c2vl_lab.learners.base import Learner
 from c2vl_lab.logs import METRICS, STATUS, STOP, MetricLog, write_status
@@ -72,8 +73,7 @@ class RunFolder:
         config: settings.
         card: what the checkpoints say of their making.
         learner, optimizer: what they hold.
-        batches: batches an epoch.
-        clips: clips a batch.
+        clips: how many the training set has.
     """
 
     def __init__(
@@ -83,12 +83,12 @@ class RunFolder:
         card: dict[str, Any],
         learner: Learner,
         optimizer: torch.optim.Optimizer,
-        batches: int,
         clips: int,
     ) -> None:
         self.path, self.config, self.card = path, config, card
         self.learner, self.optimizer = learner, optimizer
-        self.batches, self.clips = batches, clips
+        # a short batch would meet fewer negatives; other clips are left out next time
+        self.batches, self.clips = max(1, clips // config.clips_per_step), min(config.clips_per_step, clips)
         self._log: MetricLog | None = None
         self._place: Place | None = None
         self._batch_seconds = 0.0  # of the latest epoch that says
@@ -114,6 +114,9 @@ class RunFolder:
     @contextmanager
     def training(self, place: Place) -> Iterator[None]:
         """The time in which the run trains: its log is open, and its status tells how it ends."""
+        if rank() > 0:  # one process writes for all
+            yield
+            return
         with self._alone():
             with self._writing(self.path / METRICS):
                 self._clean()
@@ -134,17 +137,29 @@ class RunFolder:
                 with contextlib.suppress(OSError) if error else self._writing(self.path / "tensorboard"):
                     self._log.close()
 
-    def after_batch(self, place: Place) -> None:
-        """Called with each batch: tell how far it is, and write a checkpoint when it is time."""
+    def after_batch(self, place: Place, sums: Callable[[], dict[str, float]]) -> None:
+        """Called with each batch: tell how far it is, and write a checkpoint when it is time.
+
+        Args:
+            place: how far the run is, but for its sums.
+            sums: reads these, for which a GPU makes us wait.
+        """
+        if rank() > 0:
+            return
         self._place = place
+        late = place.step < self.batches and self._late()
+        if late or time.monotonic() - self._told >= EVERY:
+            place.sums = sums()
         if place.step:
             self._batch_seconds = place.seconds / place.step
-        if place.step < self.batches and self._late():
+        if late:
             self.save(place)
         self._tell("running", place)
 
     def after_epoch(self, place: Place, row: dict[str, Any]) -> None:
         """Called with each finished epoch: write its row, and a checkpoint when it is time."""
+        if rank() > 0:
+            return
         self._place = place
         assert self._log is not None, "only while training"
         with self._writing(self._log.path):
@@ -159,8 +174,11 @@ class RunFolder:
         Raises:
             StorageError: it cannot be written; the sentence says which one is kept.
         """
+        if rank() > 0:
+            return
+        card = {**self.card, **asdict(place), "processes": world_size()}
         with self._writing(self.path / FILE):
-            save_checkpoint(self.path, self.learner, self.optimizer, {**self.card, **asdict(place)})
+            save_checkpoint(self.path, self.learner, self.optimizer, card)
         self._saved = time.monotonic()
 
     def _late(self) -> bool:

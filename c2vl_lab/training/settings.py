@@ -38,6 +38,22 @@ ON_NAN = {
     "stop": "training ends; the batch's clips are named in nan-batch.json",
     "skip": "the step is not taken and the batch's clips are named there; too many in a row end training all the same",
 }
+PRECISIONS = {
+    "auto": "bfloat16 on a GPU that computes in it, float32 elsewhere",
+    "float32": "everything in float32",
+    "bfloat16": "the encoder in bfloat16, with float32 weights and statistics; heads and loss in float32",
+}
+COMPILE = {
+    "auto": "compiled on a GPU; on a processor it would be slower",
+    "graphs": "compiled on a GPU and replayed as CUDA graphs, for batches so small that launching kernels is the cost",
+    "off": "never compiled",
+}
+RESIDENT = {
+    "auto": "on the device where the clips take at most a quarter of its free memory",
+    "yes": "on the device",
+    "half": "on the device in float16, which rounds coordinates to three digits",
+    "no": "read from the disk, some batches ahead",
+}
 
 
 @dataclass(frozen=True)
@@ -69,6 +85,9 @@ class FitConfig:
         accumulate: batches to an optimiser step, each with a contrast of its own; the gradient is their mean.
         sync_norm: batch norm by the clips of all processes; otherwise each process, and each piece of ``micro_batch``,
             normalises by its own clips, and the running statistics are the mean of theirs.
+        precision: one of :data:`PRECISIONS`; a run goes on only in the precision that it was begun in.
+        compile: one of :data:`COMPILE`.
+        resident: where the training clips lie, one of :data:`RESIDENT`; all but "half" give the same numbers.
     """
 
     method: str = "c2vl"
@@ -98,10 +117,16 @@ class FitConfig:
     micro_batch: int = 0
     accumulate: int = 1
     sync_norm: bool = False
+    precision: str = "auto"
+    compile: str = "auto"
+    resident: str = "auto"
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
+        choose(self.precision, PRECISIONS, "precision")
+        choose(self.compile, COMPILE, "choice of compiling")
+        choose(self.resident, RESIDENT, "place of the clips (resident)")
         if min(self.epochs, self.batch_size, self.checkpoint_every) < 1 or self.frames < 2:
             raise ConfigError("epochs, batch_size and checkpoint_every must be at least 1 and frames at least 2.")
         if not self.checkpoint_minutes > 0 or self.knn_every < 0:
@@ -194,4 +219,18 @@ def pick_device(wanted: str) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     if wanted.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"device '{wanted}' was asked for, but torch sees no GPU here. Use device='cpu'.")
+    return wanted
+
+
+def pick_precision(wanted: str, device: str) -> str:
+    """ "auto" becomes "bfloat16" on a GPU that computes in it, else "float32".
+
+    Raises:
+        ConfigError: bfloat16 was asked for on a GPU that cannot.
+    """
+    able = not device.startswith("cuda") or torch.cuda.is_bf16_supported(including_emulation=False)
+    if wanted == "bfloat16" and not able:
+        raise ConfigError(f"precision='bfloat16' was asked for; the GPU {device} has none. Use precision='float32'.")
+    if wanted == "auto":
+        return "bfloat16" if device.startswith("cuda") and able else "float32"
     return wanted

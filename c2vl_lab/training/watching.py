@@ -9,12 +9,13 @@ from torch import Tensor
 from c2vl_lab.data.augment import whole_clip
 from c2vl_lab.learners.base import Learner
 from c2vl_lab.models.encoders import as_input
+from c2vl_lab.training.clips import ClipSource
 
 BATCH = 256
 
 
 @torch.no_grad()
-def neighbour_accuracy(learner: Learner, clips: Tensor, labels: np.ndarray, groups: np.ndarray | None) -> float:
+def neighbour_accuracy(learner: Learner, clips: ClipSource, labels: np.ndarray, groups: np.ndarray | None) -> float:
     """1-NN accuracy inside the training split: each clip's nearest by cosine among the clips of other performers.
 
     Among the clips of the same performer the nearest would be a repetition. Where there is one performer only, it is
@@ -23,7 +24,7 @@ def neighbour_accuracy(learner: Learner, clips: Tensor, labels: np.ndarray, grou
 
     Args:
         learner: its ``encoder`` is asked.
-        clips: (N, T, M, V, 3) training clips.
+        clips: the N training clips.
         labels: (N,) classes.
         groups: (N,) performers; None: unknown.
 
@@ -32,12 +33,11 @@ def neighbour_accuracy(learner: Learner, clips: Tensor, labels: np.ndarray, grou
     """
     was = learner.encoder.training
     learner.encoder.eval()
-    device = clips.device
     views = learner.views
     parts = []
     for start in range(0, len(clips), BATCH):
-        rows = torch.arange(start, min(start + BATCH, len(clips)), device=device)
-        shown = as_input(whole_clip(clips[rows], views.frames), views.layout, views.stream)
+        part = slice(start, min(start + BATCH, len(clips)))
+        shown = as_input(whole_clip(clips[part], views.frames), views.layout, views.stream)
         parts.append(learner.encode(learner.encoder, shown))
     learner.encoder.train(was)
     features = torch.cat(parts)
