@@ -11,6 +11,7 @@ from typing import Any
 import c2vl_lab
 from c2vl_lab.artifacts import file_sha256, fingerprint
 from c2vl_lab.data.datasets import DATASETS, dataset_key, sources_key
+from c2vl_lab.data.joined import parse_sources
 from c2vl_lab.errors import ConfigError, MissingError, near_miss
 from c2vl_lab.prompts.asking.opening import ANSWERS, open_answers
 from c2vl_lab.prompts.depth import depth_archives
@@ -37,12 +38,15 @@ def data_fingerprint(parameters: dict[str, Any]) -> str:
     dataset = str(parameters.get("dataset", "generated"))
     captions = str(parameters.get("captions", "kinematic"))
     texts = str(parameters.get("class_texts", ""))
+    sources = parse_sources(str(parameters.get("pretrain_on", "")))
+    others = [_dataset_key(source.dataset, data_dir) for source in sources]
     parts = {
         "dataset": _dataset_key(dataset, data_dir),
         "captions": _captions_key(captions),
         "class_texts": _file_key(Path(texts), f"class_texts={texts}") if texts else "",
         "teacher": _teacher_key(str(parameters.get("teacher", "offline"))),
         "pictures": _pictures_key(str(parameters.get("pictures", "")), dataset, data_dir),
+        **({"pretrain_on": others} if any(others) else {}),
     }
     return fingerprint(parts) if any(parts.values()) else ""
 

@@ -14,14 +14,15 @@ from c2vl_lab.training.settings import FitConfig, TrainingSet
 
 def run_card(config: FitConfig, data: TrainingSet) -> dict[str, Any]:
     """What a checkpoint says of its making: settings, joint layout, and a fingerprint of all that was trained on."""
-    return {"fit": to_dict(config), "layout": data.layout.name, "data": data.key or _content(data)}
+    sources = {"sets": data.sources} if data.sources else {}  # before "data", so that the set that differs is named
+    return {"fit": to_dict(config), "layout": data.layout.name, **sources, "data": data.key or _content(data)}
 
 
 def _content(data: TrainingSet) -> str:
     """Fingerprint of a training set's arrays."""
     extra = [data.taus, data.labels if data.labels is not None else [], data.names]
     pooled = [f"{modality} {given.features.key} {given.subset}" for modality, given in sorted(data.pooled.items())]
-    clips = data.clips if data.rows is None else data.clips[data.rows]
+    clips = data.clips[:] if data.rows is None else data.clips[data.rows]
     return fingerprint(clips, *[data.concepts[m] for m in sorted(data.concepts)], *extra, *pooled)
 
 

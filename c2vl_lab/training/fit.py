@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from c2vl_lab.data.draws import epoch_order, mixed_seed
+from c2vl_lab.data.draws import balanced_order, epoch_order, mixed_seed
 from c2vl_lab.errors import C2VLError
 from c2vl_lab.learners.base import Learner
 from c2vl_lab.logs import MetricLog
@@ -88,6 +88,7 @@ def fit(
     if place.epoch >= config.epochs:
         return learner
     run = _Run(config, learner, optimizer, _on_device(data, device), data.names, place)
+    run.sets = data.sets if config.balance_sets else None
     log = MetricLog(run_dir, keep_epochs=place.epoch)
 
     def save() -> None:
@@ -131,12 +132,13 @@ class _Run:
         self.clips, self.names, self.place = clips, names, place
         # a short batch would meet fewer negatives; other clips are left out next time
         self.batches = max(1, len(clips) // config.batch_size)
+        self.sets: np.ndarray | None = None  # (N,) of which set each clip is, where they are balanced
 
     def finish_epoch(self, stop: Callable[[], bool]) -> bool:
         """The batches of the epoch that are not done yet; False where ``stop`` came between."""
         config, place = self.config, self.place
         epoch = place.epoch + 1
-        order = epoch_order(config.seed, epoch, len(self.clips)).to(self.clips.device)
+        order = self._order(epoch).to(self.clips.device)
         self.learner.train()
         start, before = time.perf_counter(), place.seconds
         for index in range(place.step, self.batches):
@@ -148,6 +150,12 @@ class _Run:
             if place.step < self.batches and stop():
                 return False
         return True
+
+    def _order(self, epoch: int) -> Tensor:
+        """(N,) the clips in the order of an epoch."""
+        if self.sets is None:
+            return epoch_order(self.config.seed, epoch, len(self.clips))
+        return balanced_order(self.config.seed, epoch, torch.from_numpy(self.sets))
 
     def _step(self, rows: Tensor, epoch: int, index: int) -> dict[str, float]:
         """One optimiser step on the clips at ``rows``; returns the terms."""

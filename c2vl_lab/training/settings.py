@@ -9,6 +9,7 @@ import torch
 
 from c2vl_lab.concepts import PooledEachStep
 from c2vl_lab.data.augment import AugmentConfig
+from c2vl_lab.data.joined import ClipRows
 from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.errors import ConfigError
 from c2vl_lab.objective import ObjectiveConfig
@@ -27,6 +28,7 @@ class FitConfig:
         view_tau: temperature of the two-view contrast ("skeletonclr", and the optional extra term of "c2vl").
         seed: initial weights, order and augmentation depend on it alone.
         checkpoint_every: epochs between checkpoints.
+        balance_sets: of several sets together each has the same share of a batch; False: each clip once an epoch.
     """
 
     method: str = "c2vl"
@@ -42,6 +44,7 @@ class FitConfig:
     view_tau: float = 0.1
     seed: int = 0
     checkpoint_every: int = 5
+    balance_sets: bool = False
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
@@ -65,9 +68,11 @@ class TrainingSet:
         labels, classes: (N,) and their number, for "supervised" only.
         key: fingerprint of what all this was made from; empty: the arrays' own. Arrays that went through a PCA
             differ in their last digits with the number of threads, and a checkpoint must not be refused for that.
+        sets: where the clips are of several sets: (N,) which set each is of, from 0.
+        sources: their names and protocols, in that order, with their fingerprints.
     """
 
-    clips: np.ndarray
+    clips: ClipRows
     names: list[str]
     layout: JointLayout
     concepts: dict[str, np.ndarray] = field(default_factory=dict)
@@ -77,6 +82,8 @@ class TrainingSet:
     key: str = ""
     rows: np.ndarray | None = None
     pooled: dict[str, PooledEachStep] = field(default_factory=dict)
+    sets: np.ndarray | None = None
+    sources: dict[str, str] = field(default_factory=dict)
 
 
 def pick_device(wanted: str) -> str:
