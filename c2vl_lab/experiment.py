@@ -22,16 +22,7 @@ from c2vl_lab.concepts import (
 )
 from c2vl_lab.config import replace, to_dict
 from c2vl_lab.data.datasets import open_dataset
-from c2vl_lab.data.joined import (
-    ClipRows,
-    JoinedClips,
-    check_sources,
-    joined_clips,
-    joined_labels,
-    joined_names,
-    parse_sources,
-    set_numbers,
-)
+from c2vl_lab.data.joined import ClipRows, check_sources, in_layout, parse_sources, training_clips
 from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.data.mapping import common_layout
 from c2vl_lab.data.protocols import Split, make_split
@@ -123,11 +114,6 @@ class Experiment:
             save_prompts(path, caption_store(self.store, self.progress))
         return load_prompts(path)
 
-    @property
-    def sets(self) -> list[Experiment]:
-        """The sets that are trained on: the sources, or this one."""
-        return self.sources or [self]
-
     def training_features(self, modality: str) -> FeatureRows:
         """(n, K, D) teacher features of the clips that are trained on, in their order; those of all sources."""
         if not self.sources:
@@ -214,7 +200,8 @@ class Experiment:
         Raises:
             MissingError: a training clip has no pictures though vision takes part.
         """
-        names = joined_names(self.sources) if self.sources else [self.store.names[i] for i in self.split.train]
+        own = training_clips(self, self.sources, self.layout)
+        names = own.names
         concepts: dict[str, np.ndarray] = {}
         taus: dict[str, float] = {}
         pooled: dict[str, PooledEachStep] = {}
@@ -235,17 +222,17 @@ class Experiment:
                 self._tell_targets(modality, rows, taus[modality], batch)
         supervised = self.config.arm == "supervised"
         return TrainingSet(
-            clips=joined_clips(self.sources, self.layout) if self.sources else self.clips,
-            rows=None if self.sources else self.split.train,
+            clips=own.clips,
+            rows=own.rows,
             names=names,
             layout=self.layout,
             concepts=concepts,
             taus=taus,
             pooled=pooled,
-            labels=joined_labels(self.sets) if supervised else None,
-            classes=sum(len(own.store.classes) for own in self.sets) if supervised else 0,
+            labels=own.labels if supervised else None,
+            classes=own.classes if supervised else 0,
             key=self._training_key(concepts),
-            sets=set_numbers(self.sources) if self.sources else None,
+            sets=own.sets,
             sources=self.described_sources(),
         )
 
@@ -327,9 +314,7 @@ def _with_sources(target: Experiment, progress: Progress) -> Experiment:
         target.sources.append(open_experiment(replace(config, **own), progress))
     check_sources(target.sources, target, config.looked_up_by_name)
     target.layout = common_layout([store.layout, *[source.store.layout for source in target.sources]])
-    if target.layout.joints != store.layout.joints:
-        every = (np.asarray(target.clips), np.arange(len(store)))
-        target.clips = JoinedClips([every], [store.layout], target.layout, store.bodies)
+    target.clips = in_layout(target, target.layout)
     return target
 
 

@@ -112,27 +112,51 @@ class JoinedClips:
 ClipRows = np.ndarray | JoinedClips
 
 
-def joined_clips(parts: Sequence[TrainingPart], layout: JointLayout) -> JoinedClips:
-    """The training clips of all sets, one set after another, in one layout and with the same body slots."""
-    layouts = [part.store.layout for part in parts]
-    bodies = max(part.store.bodies for part in parts)
-    return JoinedClips([(part.clips, part.split.train) for part in parts], layouts, layout, bodies)
+@dataclass(frozen=True)
+class Together:
+    """What is trained on, of one set or several, one set after another.
+
+    Attributes:
+        clips: normalised coordinates, at least those of the training clips.
+        rows: which of ``clips`` are the training clips; None: all.
+        names: their names; of several sets each behind its set's, as in ``nw-ucla/a01_s01_e00_v01``: no two are alike.
+        labels: (N,); of several sets numbered through, so that two sets' classes of one name stay two.
+        classes: their number.
+        sets: (N,) from which set each clip is, from 0; None without sources.
+    """
+
+    clips: ClipRows
+    rows: np.ndarray | None
+    names: list[str]
+    labels: np.ndarray
+    classes: int
+    sets: np.ndarray | None
 
 
-def joined_names(parts: Sequence[TrainingPart]) -> list[str]:
-    """Names of the training clips, each behind its set's, so that no two are alike: ``nw-ucla/a01_s01_e00_v01``."""
-    return [f"{part.store.dataset}/{part.store.names[i]}" for part in parts for i in part.split.train]
+def training_clips(own: TrainingPart, sources: Sequence[TrainingPart], layout: JointLayout) -> Together:
+    """The training clips of the sources, in one layout and with the same body slots; without sources the set's own."""
+    if not sources:
+        store, rows = own.store, own.split.train
+        return Together(own.clips, rows, [store.names[i] for i in rows], store.labels[rows], len(store.classes), None)
+    names = [f"{part.store.dataset}/{part.store.names[i]}" for part in sources for i in part.split.train]
+    starts = np.cumsum([0, *(len(part.store.classes) for part in sources)])
+    labels = [part.store.labels[part.split.train] + n for part, n in zip(sources, starts, strict=False)]
+    clips = JoinedClips(
+        [(part.clips, part.split.train) for part in sources],
+        [part.store.layout for part in sources],
+        layout,
+        max(part.store.bodies for part in sources),
+    )
+    sets = np.repeat(np.arange(len(sources)), [len(part.split.train) for part in sources])
+    return Together(clips, None, names, np.concatenate(labels), int(starts[-1]), sets)
 
 
-def joined_labels(parts: Sequence[TrainingPart]) -> np.ndarray:
-    """(N,) labels of the training clips, numbered through: two sets' classes of one name stay two."""
-    starts = np.cumsum([0, *(len(part.store.classes) for part in parts)])
-    return np.concatenate([part.store.labels[part.split.train] + n for part, n in zip(parts, starts, strict=False)])
-
-
-def set_numbers(parts: Sequence[TrainingPart]) -> np.ndarray:
-    """(N,) from which set each training clip is, from 0."""
-    return np.repeat(np.arange(len(parts)), [len(part.split.train) for part in parts])
+def in_layout(own: TrainingPart, layout: JointLayout) -> ClipRows:
+    """All clips of a set in another layout; as they are where it has the same joints."""
+    if own.store.layout.joints == layout.joints:
+        return own.clips
+    every = (np.asarray(own.clips), np.arange(len(own.store)))
+    return JoinedClips([every], [own.store.layout], layout, own.store.bodies)
 
 
 def check_sources(parts: Sequence[TrainingPart], target: TrainingPart, by_file: str) -> None:
