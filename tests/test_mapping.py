@@ -1,4 +1,4 @@
-"""Skeletons between joint layouts: joints go by their names, what is missing has one rule, and empty bodies stay empty."""
+"""Skeletons between joint layouts: joints go by their names, one rule fills the rest, empty bodies stay empty."""
 
 from __future__ import annotations
 

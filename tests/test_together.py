@@ -224,7 +224,7 @@ def test_class_texts_of_the_measured_set_are_refused_in_the_sources_sentences(fo
     config = settings(tmp_path, texts)
     (tmp_path / "classes.txt").write_text("raise a hand;A quite special sentence.\ncrouch;Both knees bend deeply.\n")
     told = replace(config, dataset=base.dataset, class_texts=str(tmp_path / "classes.txt"))
-    with pytest.raises(DataError, match="clip 'ntu01', sentence 1: .* is a class-level text"):
+    with pytest.raises(DataError, match=r"clip 'ntu01', sentence 1: .* is a class-level text"):
         open_experiment(replace(told, pretrain_on=sets_of(folder, "ntu"))).training_set()
 
 
