@@ -126,6 +126,7 @@ def test_the_joined_set_holds_the_training_clips_of_all_in_shared_joints(folder,
     ntu = experiment.sources[1]
     wrist = clips[data.sets == 1, :, :, data.layout.index("right_wrist")]
     np.testing.assert_array_equal(wrist, ntu.clips[ntu.split.train][:, :, :, NTU25.index("right_wrist")])
+    assert (np.stack(list(data.clips)) == clips).all()
     assert clips[8:20, :, 1].any() and (data.clips[np.array([25, 8, 0])] == clips[[25, 8, 0]]).all()
 
 

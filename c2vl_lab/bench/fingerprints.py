@@ -24,7 +24,7 @@ NO_NUMBERS = ("viz", "bench", "cli.py")
 
 
 def data_fingerprint(parameters: dict[str, Any]) -> str:
-    """What the parameters read from disk: the data set's files, the captions, the teacher's weights, the pictures.
+    """What the parameters read from disk: the data sets' files, the captions, the teacher's weights, the pictures.
 
     Everything is looked at for its content, so that all of it is known to be there before a long run starts. No other
     parameter names a file.
@@ -39,14 +39,17 @@ def data_fingerprint(parameters: dict[str, Any]) -> str:
     captions = str(parameters.get("captions", "kinematic"))
     texts = str(parameters.get("class_texts", ""))
     sources = parse_sources(str(parameters.get("pretrain_on", "")))
-    others = [_dataset_key(source.dataset, data_dir) for source in sources]
+    pictures = str(parameters.get("pictures", ""))
     parts = {
         "dataset": _dataset_key(dataset, data_dir),
         "captions": _captions_key(captions),
         "class_texts": _file_key(Path(texts), f"class_texts={texts}") if texts else "",
         "teacher": _teacher_key(str(parameters.get("teacher", "offline"))),
-        "pictures": _pictures_key(str(parameters.get("pictures", "")), dataset, data_dir),
-        **({"pretrain_on": others} if any(others) else {}),
+        "pictures": _pictures_key(pictures, dataset, data_dir),
+        **{
+            f"pretrain_on {number}": [_dataset_key(s.dataset, data_dir), _pictures_key(pictures, s.dataset, data_dir)]
+            for number, s in enumerate(sources)
+        },
     }
     return fingerprint(parts) if any(parts.values()) else ""
 
