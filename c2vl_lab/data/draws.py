@@ -34,13 +34,13 @@ class Draws:
 
     def uniform(self, count: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         """(N, count) float32, evenly in [low, high)."""
-        return low + (high - low) * (_top(self._bits(count)) * DIGITS)
+        return _top(self._bits(count)).mul_(DIGITS * (high - low)).add_(low)
 
     def normal(self, count: int) -> Tensor:
         """(N, count) float32 of mean 0 and standard deviation 1 (Box and Muller: two of each 64 bits)."""
         bits = self._bits((count + 1) // 2)
-        length = (-2 * ((_top(bits) + 1) * DIGITS).log()).sqrt()  # at most 5.8
-        angle = ((bits >> 8) & 0xFFFFFF).float() * (2 * math.pi * DIGITS)
+        length = _top(bits).add_(1).mul_(DIGITS).log_().mul_(-2).sqrt_()  # at most 5.8
+        angle = bits.bitwise_right_shift_(8).bitwise_and_(0xFFFFFF).float().mul_(2 * math.pi * DIGITS)
         return torch.cat([length * angle.cos(), length * angle.sin()], dim=1)[:, :count]
 
     def _bits(self, count: int) -> Tensor:
@@ -52,14 +52,14 @@ class Draws:
 
 def _top(bits: Tensor) -> Tensor:
     """The highest 24 bits as a float32."""
-    return ((bits >> 40) & 0xFFFFFF).float()
+    return (bits >> 40).bitwise_and_(0xFFFFFF).float()
 
 
 def _mixed(bits: Tensor) -> Tensor:
-    """Every bit of the result depends on every bit given; int64, whose overflow wraps."""
-    bits = (bits ^ ((bits >> 30) & 0x3FFFFFFFF)) * FIRST
-    bits = (bits ^ ((bits >> 27) & 0x1FFFFFFFFF)) * SECOND
-    return bits ^ ((bits >> 31) & 0x1FFFFFFFF)
+    """Every bit of the result depends on every bit given, which is overwritten; int64, whose overflow wraps."""
+    bits.bitwise_xor_((bits >> 30).bitwise_and_(0x3FFFFFFFF)).mul_(FIRST)
+    bits.bitwise_xor_((bits >> 27).bitwise_and_(0x1FFFFFFFFF)).mul_(SECOND)
+    return bits.bitwise_xor_((bits >> 31).bitwise_and_(0x1FFFFFFFF))
 
 
 def epoch_order(seed: int, epoch: int, count: int) -> Tensor:
