@@ -7,6 +7,7 @@ average over the processes, which DistributedDataParallel takes, is L's gradient
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,6 +84,7 @@ def joined(device: str) -> Iterator[None]:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         torch.distributed.init_process_group("cpu:gloo,cuda:nccl", timeout=PATIENCE)
     yield
+    gc.collect()  # what still holds the group would end it, and its threads, while the interpreter is taken down
     # not after an error: the others may wait for this process, and its end is what tells them
     torch.distributed.destroy_process_group()
 

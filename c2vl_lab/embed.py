@@ -7,13 +7,14 @@ import torch
 from torch import nn
 
 from c2vl_lab.data.augment import whole_clip
+from c2vl_lab.data.joined import ClipRows
 from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.models.encoders import as_input
 
 
 @torch.no_grad()
 def embed(
-    encoder: nn.Module, clips: np.ndarray, layout: JointLayout, stream: str, frames: int, device: str, batch: int = 256
+    encoder: nn.Module, clips: ClipRows, layout: JointLayout, stream: str, frames: int, device: str, batch: int = 256
 ) -> np.ndarray:
     """Encoder features of prepared clips, without augmentation.
 

@@ -20,26 +20,31 @@ from c2vl_lab.concepts import (
     target_warning,
     text_features,
 )
-from c2vl_lab.config import to_dict
+from c2vl_lab.config import replace, to_dict
 from c2vl_lab.data.datasets import open_dataset
+from c2vl_lab.data.joined import ClipRows, check_sources, in_layout, parse_sources, training_clips
+from c2vl_lab.data.layouts import JointLayout
+from c2vl_lab.data.mapping import common_layout
 from c2vl_lab.data.protocols import Split, make_split
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.data.transforms import VERSION as PREPARED
 from c2vl_lab.data.transforms import prepare
 from c2vl_lab.dist import rank
-from c2vl_lab.errors import DataError, MissingError
+from c2vl_lab.errors import MissingError
 from c2vl_lab.learners.base import Learner
 from c2vl_lab.prompts.asking.opening import ANSWERS, open_answers
-from c2vl_lab.prompts.kinematic import CAPTIONER_VERSION, SENTENCES, caption_store
+from c2vl_lab.prompts.kinematic import CAPTIONER_VERSION, caption_store
 from c2vl_lab.prompts.pictures import open_pictures
 from c2vl_lab.prompts.separation import training_prompts
 from c2vl_lab.prompts.store import at_places, load_prompts, prompts_for, save_prompts
 from c2vl_lab.prompts.video import VideoPictures
 from c2vl_lab.regression import place_targets
+from c2vl_lab.run_checks import check_captions, check_classes
 from c2vl_lab.run_config import ARMS, TRAINED, RunConfig
 from c2vl_lab.teachers import Teacher, load_teacher
 from c2vl_lab.teachers.feature_files import FeatureRows
 from c2vl_lab.teachers.files import FileTeacher
+from c2vl_lab.teachers.joined_features import join_features, levelled_to
 from c2vl_lab.teachers.protocol import PictureSource
 from c2vl_lab.training.build import build_learner
 from c2vl_lab.training.card import check_card, run_card
@@ -61,15 +66,20 @@ class Experiment:
         split: indices of the training and the test part.
         clips: (N, 64, M, V, 3) normalised coordinates of all clips, in store order; memory-mapped.
         device: where to compute.
+        layout: the joints of ``clips``; those that all sets share where others are trained on.
+        sources: the sets that are trained on where it is not this one alone, each opened for itself.
     """
 
     config: RunConfig
     store: SkeletonStore
     split: Split
-    clips: np.ndarray
+    clips: ClipRows
     device: str
+    layout: JointLayout
     progress: Progress = None
+    sources: list[Experiment] = field(default_factory=list)
     _training: dict[str, FeatureRows] = field(default_factory=dict)
+    _joined: dict[str, FeatureRows] = field(default_factory=dict)
     _raw: dict[str, FeatureRows] = field(default_factory=dict)
     _pictures: PictureSource | None = None
     _spaces: dict[str, ConceptSpace] = field(default_factory=dict)
@@ -109,12 +119,30 @@ class Experiment:
         return load_prompts(path)
 
     def training_features(self, modality: str) -> FeatureRows:
-        """(n, K, D) teacher features of the training clips, in their order; no other clip's are read or made."""
+        """(n, K, D) teacher features of the clips that are trained on, in their order; those of all sources."""
+        if not self.sources:
+            return self.own_features(modality)
+        if modality not in self._joined:
+            if modality == "language":
+                self._check_class_level()
+            parts = [source.own_features(modality) for source in self.sources]
+            self._joined[modality] = join_features(parts, self.config.levels_sets)
+        return self._joined[modality]
+
+    def own_features(self, modality: str) -> FeatureRows:
+        """(n, K, D) teacher features of this set's training clips, in their order; no other clip's are read or made."""
         if modality not in self._training:
             names = [self.store.names[i] for i in self.split.train]
             texts = self._training_texts(names) if modality == "language" else None
             self._training[modality] = self._make_features(modality, names, texts)
         return self._training[modality]
+
+    def _check_class_level(self) -> None:
+        """Refuse texts of this set's classes in the sources' training texts too: zero-shot asks with them."""
+        where = f"captions={self.config.captions}"
+        for source in self.sources:
+            names = [source.store.names[i] for i in source.split.train]
+            training_prompts(source.prompts(names), names, [], self.store.classes, where, self.config.class_texts)
 
     def _training_texts(self, names: list[str]) -> list[list[str]]:
         """Sentences of the training clips; texts of test clips and of classes are refused."""
@@ -127,13 +155,16 @@ class Experiment:
     def features(self, modality: str) -> FeatureRows:
         """(N, K, D) teacher features of all clips; NaN rows for clips without pictures."""
         if modality not in self._raw:
-            self.training_features(modality)  # first and alone, so that they do not depend on other clips
+            self.own_features(modality)  # first and alone, so that they do not depend on other clips
             names = self.store.names
             texts = None
             if modality == "language":
                 texts = prompts_for(self.prompts(), names, self.config.captions)
                 texts = at_places(texts, self.config.sentences, self.config.captions)
-            self._raw[modality] = self._make_features(modality, names, texts)
+            found = self._make_features(modality, names, texts)
+            if self.sources and self.config.levels_sets:
+                found = levelled_to(found, self.own_features(modality), self.training_features(modality))
+            self._raw[modality] = found
         return self._raw[modality]
 
     def _make_features(self, modality: str, names: list[str], texts: list[list[str]] | None) -> FeatureRows:
@@ -168,10 +199,13 @@ class Experiment:
     def training_set(self) -> TrainingSet:
         """What the arm may learn from: training clips with their own concepts, labels for "supervised" alone.
 
+        With sources they are those clips, one set after another, each name behind its set's.
+
         Raises:
             MissingError: a training clip has no pictures though vision takes part.
         """
-        train = self.split.train
+        own = training_clips(self, self.sources, self.layout)
+        names = own.names
         concepts: dict[str, np.ndarray] = {}
         taus: dict[str, float] = {}
         pooled: dict[str, PooledEachStep] = {}
@@ -179,10 +213,10 @@ class Experiment:
         if self.config.uses_concepts:
             for modality in self.config.modality_names:
                 rows = self.space(modality).transform(self.training_features(modality))
-                absent = [self.store.names[i] for i in train[~np.isfinite(rows).all(axis=1)]]
+                absent = [names[i] for i in np.flatnonzero(~np.isfinite(rows).all(axis=1))]
                 if absent:
                     raise MissingError(
-                        f"{len(absent)} of {len(train)} training clips have no pictures ({self.config.pictures}), "
+                        f"{len(absent)} of {len(names)} training clips have no pictures ({self.config.pictures}), "
                         f"for example {', '.join(absent[:3])}. Pre-training with vision needs pictures of all of them."
                     )
                 concepts[modality] = rows
@@ -190,38 +224,44 @@ class Experiment:
                     pooled[modality] = given
                 if self.config.regression_weight > 0:
                     places[modality] = place_targets(self.training_features(modality))
-                batch = min(self.config.batch_size, len(train))
+                batch = min(self.config.batch_size, len(names))
                 taus[modality] = choose_tau(rows, self.config.effective_targets, batch)
                 self._tell_targets(modality, rows, taus[modality], batch)
         supervised = self.config.arm == "supervised"
         return TrainingSet(
-            clips=self.clips,
-            rows=train,
-            names=[self.store.names[i] for i in train],
-            layout=self.store.layout,
+            clips=own.clips,
+            rows=own.rows,
+            names=names,
+            layout=self.layout,
             concepts=concepts,
             taus=taus,
             pooled=pooled,
             places=places,
-            labels=self.store.labels[train] if supervised else None,
-            classes=len(self.store.classes) if supervised else 0,
+            labels=own.labels if supervised else None,
+            classes=own.classes if supervised else 0,
             key=self._training_key(concepts),
-            **self._watched(),
+            sets=own.sets,
+            sources=self.described_sources(),
+            # for watching alone: no loss sees these
+            watch_labels=own.labels if self.config.knn_every else None,
+            watch_groups=own.people if self.config.knn_every else None,
         )
 
-    def _watched(self) -> dict[str, np.ndarray]:
-        """Labels and performers of the training clips, where training is watched by them; no loss sees these."""
-        if not self.config.knn_every:
-            return {}
-        train = self.split.train
-        people = self.store.clips["subject"].to_numpy()[train]
-        return {"watch_labels": self.store.labels[train], "watch_groups": people}
+    def described_sources(self) -> dict[str, str]:
+        """Names and protocols of the sources, with their fingerprints; empty where this set itself is trained on."""
+        return {f"{own.store.dataset}:{own.split.protocol}": own.store.fingerprint for own in self.sources}
 
     def _training_key(self, modalities: Iterable[str]) -> str:
         """Fingerprint of recordings, normalisation, training names, texts, pictures, teacher and their pooling."""
-        train = self.split.train
-        normal = to_dict(self.config.prepare_config())
-        parts = [self.store.fingerprint, PREPARED, normal, [self.store.names[i] for i in train]]
+        if self.sources:
+            parts: list[Any] = [
+                *[source._training_key([]) for source in self.sources],
+                self.layout.joints,
+                self.layout.parents,
+            ]
+        else:
+            normal = to_dict(self.config.prepare_config())
+            parts = [self.store.fingerprint, PREPARED, normal, [self.store.names[i] for i in self.split.train]]
         pooling = to_dict(self.config.concept_config())
         return fingerprint(*parts, pooling, *[self.training_features(m).key for m in sorted(modalities)])
 
@@ -245,10 +285,13 @@ class Experiment:
             "fingerprint": store.fingerprint,
             "protocol": f"{config.protocol}: {self.split.rule}",
             "clips": f"{len(self.split.train)} train, {len(self.split.test)} test, {len(store.classes)} classes",
-            "skeleton": f"{store.layout.name}, {len(store.layout)} joints, {store.bodies} body slots",
+            "skeleton": f"{self.layout.name}, {len(self.layout)} joints, {store.bodies} body slots",
             "arm": f"{config.arm}: {ARMS[config.arm]}",
             "device": self.device,
         }
+        if self.sources:
+            clips = [f"{len(own.split.train)} of {own.store.dataset}, {own.split.protocol}" for own in self.sources]
+            rows["trained on"] = " + ".join(clips)
         if config.uses_concepts:
             rows["modalities"] = config.modalities
             rows["teacher"] = self.teacher.name + (" (stand-in)" if self.teacher.stand_in else "")
@@ -261,38 +304,29 @@ def open_experiment(config: RunConfig, progress: Progress = None) -> Experiment:
     Raises:
         C2VLError: a missing or damaged file, an unknown name; one sentence says what to do.
     """
-    _check_captions(config)
+    check_captions(config)
     store = open_dataset(config.dataset, config.data_dir, config.work_dir, progress)
     split = make_split(store, config.protocol)
-    _check_classes(store, split)
+    check_classes(store, split)
     device = pick_device(config.device)
     if progress:
         progress(f"{store.dataset}: {len(store)} clips, device {device}")
     clips = prepare(store, config.prepare_config(), Path(config.work_dir) / "cache", progress)
-    return Experiment(config, store, split, clips, device, progress)
+    opened = Experiment(config, store, split, clips, device, store.layout, progress)
+    return _with_sources(opened, progress) if config.pretrain_on else opened
 
 
-def _check_captions(config: RunConfig) -> None:
-    """Refuse captions that are not there, and places that they do not have, before anything is opened or trained."""
-    if not config.uses_concepts or "language" not in config.modality_names:
-        return
-    if config.captions.startswith(ANSWERS):
-        count = open_answers(config.captions)[1].count
-    elif config.captions == "kinematic":
-        count = SENTENCES
-    else:
-        count = len(next(iter(load_prompts(config.captions).values())))
-    at_places([[""] * count], config.sentences, f"captions={config.captions}")
-
-
-def _check_classes(store: SkeletonStore, split: Split) -> None:
-    """Refuse a split from which nothing can be told apart, before anything is trained."""
-    known = sorted({store.classes[label] for label in store.labels[split.train]})
-    if len(known) < 2:
-        raise DataError(
-            f"{store.dataset}, {split.protocol}: wanted at least two classes in the training part, found {known[0]} "
-            f"alone ({split.rule}). Take another protocol, or more recordings."
-        )
+def _with_sources(target: Experiment, progress: Progress) -> Experiment:
+    """The run with the sets that it is trained on; its own clips in the joints that all of them share."""
+    config, store = target.config, target.store
+    for source in parse_sources(config.pretrain_on):
+        # its own class texts are another file; those of the target are looked for by the target
+        own = {"dataset": source.dataset, "protocol": source.protocol, "pretrain_on": "", "class_texts": ""}
+        target.sources.append(open_experiment(replace(config, **own), progress))
+    check_sources(target.sources, target, config.looked_up_by_name)
+    target.layout = common_layout([store.layout, *[source.store.layout for source in target.sources]])
+    target.clips = in_layout(target, target.layout)
+    return target
 
 
 def pretrain(experiment: Experiment, run_dir: str | Path, progress: Progress = None) -> Learner | None:

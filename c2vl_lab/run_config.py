@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from c2vl_lab.concepts import ConceptConfig
 from c2vl_lab.data.align import PrepareConfig
 from c2vl_lab.data.augment import AugmentConfig
+from c2vl_lab.data.joined import parse_sources
 from c2vl_lab.errors import ConfigError, choose
 from c2vl_lab.objective import ObjectiveConfig
 from c2vl_lab.prompts.person import STYLES
@@ -34,9 +35,15 @@ class RunConfig:
     """Every setting of a run, flat, each one a parameter of notebook 06_benchmark.
 
     Attributes:
-        dataset: a data set's name or the path of a store folder.
+        dataset: a data set's name or the path of a store folder; what the run is measured on.
         data_dir: folder of the published files.
         protocol: split; "<protocol>-val<k>" stays inside the training part.
+        pretrain_on: "" trains the encoder on ``dataset`` itself; "nw-ucla:xview+utd-mhad:xsub" on the training parts
+            of these sets instead, in the joints that they and ``dataset`` share. Of ``dataset`` only the probes learn
+            then, unless it is one of them.
+        center_each_set: of several sets, each one's sentences or pictures are centred on its own training clips; False
+            centres on all together, so that a concept may name its set.
+        balance_sets: see :class:`~c2vl_lab.training.settings.FitConfig`.
         work_dir: stores, caches and runs live here.
         arm: one of :data:`ARMS`.
         modalities: "language", "vision" or "language+vision".
@@ -74,6 +81,9 @@ class RunConfig:
     dataset: str = "generated"
     data_dir: str = ""
     protocol: str = "xsub"
+    pretrain_on: str = ""
+    center_each_set: bool = True
+    balance_sets: bool = False
     work_dir: str = "work"
     arm: str = "full"
     modalities: str = "language"
@@ -148,6 +158,10 @@ class RunConfig:
             raise ConfigError(
                 f"modalities='{self.modalities}' wants pictures: depth, rendered, video:PATH or folder:PATH."
             )
+        if parse_sources(self.pretrain_on) and self.arm not in TRAINED:
+            raise ConfigError(
+                f"pretrain_on='{self.pretrain_on}': arm '{self.arm}' is not trained. Trained: {', '.join(TRAINED)}."
+            )
         self.prepare_config()
         self.concept_config()
         sentence_places(self.sentences)
@@ -161,6 +175,19 @@ class RunConfig:
     def uses_concepts(self) -> bool:
         """Whether the arm looks at the concept space."""
         return self.arm in ("prompts", "hard", "full")
+
+    @property
+    def levels_sets(self) -> bool:
+        """Whether several sets' texts or pictures are each centred on their own set."""
+        return self.center_each_set and self.center != "none"
+
+    @property
+    def looked_up_by_name(self) -> str:
+        """The settings that look a clip up by its name alone, in words; empty where there is none."""
+        found = [] if self.captions == "kinematic" else [f"captions={self.captions}"]
+        found += [f"teacher={self.teacher}"] if self.teacher.startswith("features:") else []
+        found += [f"pictures={self.pictures}"] if self.pictures.startswith(("video:", "folder:")) else []
+        return " and ".join(found) if self.uses_concepts else ""
 
     @property
     def modality_names(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ FLOORS = [
     {"models", "prompts", "viz"},
     {"embed", "concepts", "regression", "bench", "learners"},
     {"training"},
-    {"run_config", "experiment", "evaluate", "launch"},
+    {"run_config", "run_checks", "experiment", "evaluate", "launch"},
     {"cli_ask", "cli_pretrain"},
     {"cli"},
 ]

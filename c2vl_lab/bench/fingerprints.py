@@ -11,6 +11,7 @@ from typing import Any
 import c2vl_lab
 from c2vl_lab.artifacts import file_sha256, fingerprint
 from c2vl_lab.data.datasets import DATASETS, dataset_key, sources_key
+from c2vl_lab.data.joined import parse_sources
 from c2vl_lab.errors import ConfigError, MissingError, near_miss
 from c2vl_lab.prompts.asking.opening import ANSWERS, open_answers
 from c2vl_lab.prompts.depth import depth_archives
@@ -23,7 +24,7 @@ NO_NUMBERS = ("viz", "bench", "cli.py")
 
 
 def data_fingerprint(parameters: dict[str, Any]) -> str:
-    """What the parameters read from disk: the data set's files, the captions, the teacher's weights, the pictures.
+    """What the parameters read from disk: the data sets' files, the captions, the teacher's weights, the pictures.
 
     Everything is looked at for its content, so that all of it is known to be there before a long run starts. No other
     parameter names a file.
@@ -37,12 +38,18 @@ def data_fingerprint(parameters: dict[str, Any]) -> str:
     dataset = str(parameters.get("dataset", "generated"))
     captions = str(parameters.get("captions", "kinematic"))
     texts = str(parameters.get("class_texts", ""))
+    sources = parse_sources(str(parameters.get("pretrain_on", "")))
+    pictures = str(parameters.get("pictures", ""))
     parts = {
         "dataset": _dataset_key(dataset, data_dir),
         "captions": _captions_key(captions),
         "class_texts": _file_key(Path(texts), f"class_texts={texts}") if texts else "",
         "teacher": _teacher_key(str(parameters.get("teacher", "offline"))),
-        "pictures": _pictures_key(str(parameters.get("pictures", "")), dataset, data_dir),
+        "pictures": _pictures_key(pictures, dataset, data_dir),
+        **{
+            f"pretrain_on {number}": [_dataset_key(s.dataset, data_dir), _pictures_key(pictures, s.dataset, data_dir)]
+            for number, s in enumerate(sources)
+        },
     }
     return fingerprint(parts) if any(parts.values()) else ""
 

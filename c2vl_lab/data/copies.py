@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -15,8 +16,13 @@ def copies_of_training(store: SkeletonStore, split: Split) -> np.ndarray:
 
     The published NW-UCLA archive holds 95 of them among 464 cross-view test clips: all test clips of two classes.
     """
-    known = {_digest(store, index) for index in split.train}
-    return np.array([_digest(store, index) in known for index in split.test], bool)
+    known = set(clip_digests(store, split.train))
+    return np.array([digest in known for digest in clip_digests(store, split.test)], bool)
+
+
+def clip_digests(store: SkeletonStore, indices: Iterable[int]) -> list[bytes]:
+    """A digest of each clip's coordinates as they are stored."""
+    return [_digest(store, index) for index in indices]
 
 
 def _digest(store: SkeletonStore, index: int) -> bytes:

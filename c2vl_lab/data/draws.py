@@ -75,6 +75,27 @@ def epoch_order(seed: int, epoch: int, count: int) -> Tensor:
     return torch.randperm(count, generator=generator)
 
 
+def balanced_order(seed: int, epoch: int, sets: Tensor) -> Tensor:
+    """(N,) the order of an epoch in which every set has the same share of each batch, whatever its size.
+
+    The sets take turns. A large one shows a part of its clips, another part in another epoch; a small one begins again,
+    in another order, once all of its clips were shown (in one epoch a clip's augmentation is the same each time).
+
+    Args:
+        seed: the run's.
+        epoch: from 1.
+        sets: (N,) which set each clip is of, on the processor.
+    """
+    clips = [(sets == number).nonzero()[:, 0] for number in sets.unique()]
+    turns = -(-len(sets) // len(clips))
+    columns = []
+    for number, own in enumerate(clips):
+        rounds = range(-(-turns // len(own)))
+        orders = [own[epoch_order(mixed_seed(seed, number, again), epoch, len(own))] for again in rounds]
+        columns.append(torch.cat(orders)[:turns])
+    return torch.stack(columns, dim=1).flatten()[: len(sets)]
+
+
 def mixed_seed(*numbers: int) -> int:
     """One seed, 0 to 2^63 - 1, of several numbers; a neighbour of one of them gives quite another."""
     state = 0

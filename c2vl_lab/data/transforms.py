@@ -7,7 +7,7 @@ that walking paths, turning and the distance between two people survive (the pee
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -174,7 +174,7 @@ def _fill(store: SkeletonStore, config: PrepareConfig, part: slice, out: np.ndar
     prepare_block(store.xyz[rows], store.present[rows], lengths, bodies, store.layout, config, out, space)
 
 
-def coordinates(prepared: np.ndarray, frames: int = 16) -> np.ndarray:
+def coordinates(prepared: Iterable[np.ndarray], frames: int = 16) -> np.ndarray:
     """(N, frames * M * V * 3) plain coordinates, the floor that every learned feature must clear."""
     part = np.stack([resample(clip, frames) for clip in prepared])
     return part.reshape(len(part), -1)

@@ -68,7 +68,7 @@ def evaluate(experiment: Experiment, run_dir: str | Path, progress: Progress = N
     copied = np.isin(test, experiment.split.test[copies_of_training(experiment.store, experiment.split)])
     if copied.any():
         metrics |= _without_copies({"linear": probe.predicted, "knn1": near[1]}, labels[test], ~copied)
-    if isinstance(learner, SupervisedLearner):
+    if isinstance(learner, SupervisedLearner) and not experiment.sources:  # else its classes are other ones
         metrics["own_head"] = _own_head(learner, features[test], labels[test])
     if isinstance(learner, ConceptLearner) and "language" in learner.concepts:
         metrics |= _language(experiment, learner, features, test)
@@ -112,6 +112,7 @@ def _about(experiment: Experiment, train: np.ndarray, test: np.ndarray, copied: 
         "dataset": store.dataset,
         "generated": store.generated,
         "fingerprint": store.fingerprint,
+        **({"pretrained_on": experiment.described_sources()} if experiment.sources else {}),
         "split": {"protocol": split.protocol, "rule": split.rule, **parts},
         **teacher,
         "device": device_name(experiment.device),
@@ -150,10 +151,10 @@ def run_features(experiment: Experiment, learner: Learner | None) -> tuple[np.nd
         return np.concatenate([experiment.concepts(m) for m in config.modality_names], axis=1), None
     if learner is None:
         torch.manual_seed(config.seed)
-        encoder = build_encoder(config.encoder, experiment.store.layout, config.width).to(experiment.device)
+        encoder = build_encoder(config.encoder, experiment.layout, config.width).to(experiment.device)
     else:
         encoder = learner.encoder
-    layout = experiment.store.layout
+    layout = experiment.layout
     return embed(encoder, experiment.clips, layout, config.stream, config.frames, experiment.device), encoder
 
 
@@ -226,6 +227,12 @@ def _notes(experiment: Experiment, tested: int, copied: int) -> list[str]:
         notes.append(f"The teacher {experiment.teacher.name} stands in for a vision-language model.")
     if tested < len(experiment.split.test):
         notes.append(f"Tested on the {tested} of {len(experiment.split.test)} test clips that have pictures.")
+    if experiment.sources:
+        own = experiment.store.dataset in {source.store.dataset for source in experiment.sources}
+        notes.append(
+            f"The encoder was trained on {' + '.join(experiment.described_sources())}"
+            + ("." if own else f", never on {experiment.store.dataset}: frozen, only the probes saw its training part.")
+        )
     if copied:
         notes.append(
             f"{copied} of the {tested} test clips have exactly the coordinates of a training clip, as published; "

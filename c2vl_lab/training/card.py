@@ -25,7 +25,8 @@ def run_card(config: FitConfig, data: TrainingSet, precision: str = "") -> dict[
         precision: in which the run is computed, for the card of a run that is to go on in it; empty for the card of a
             reader, to whom all are alike.
     """
-    card = {"fit": to_dict(config), "layout": data.layout.name, "data": data.key or _content(data)}
+    sources = {"sets": data.sources} if data.sources else {}  # before "data", so that the set that differs is named
+    card = {"fit": to_dict(config), "layout": data.layout.name, **sources, "data": data.key or _content(data)}
     if precision:
         card["precision"] = precision + (", clips in float16" if config.resident == "half" else "")
     return card
@@ -35,7 +36,7 @@ def _content(data: TrainingSet) -> str:
     """Fingerprint of a training set's arrays."""
     extra = [data.taus, data.labels if data.labels is not None else [], data.names]
     pooled = [f"{modality} {given.features.key} {given.subset}" for modality, given in sorted(data.pooled.items())]
-    clips = data.clips if data.rows is None else data.clips[data.rows]
+    clips = data.clips[:] if data.rows is None else data.clips[data.rows]
     targets = [given[m] for given in (data.concepts, data.places) for m in sorted(given)]
     return fingerprint(clips, *targets, *extra, *pooled)
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from c2vl_lab.data.joined import ClipRows
 from c2vl_lab.errors import ConfigError
 from c2vl_lab.training.settings import TrainingSet
 
@@ -170,9 +171,9 @@ def training_rows(data: TrainingSet) -> np.ndarray:
     return np.arange(len(data.clips)) if data.rows is None else np.asarray(data.rows)
 
 
-def gather(clips: np.ndarray, rows: np.ndarray, out: np.ndarray) -> None:
+def gather(clips: ClipRows, rows: np.ndarray, out: np.ndarray) -> None:
     """``out[i] = clips[rows[i]]`` as float32, without a copy between where the clips are float32 already."""
-    if clips.dtype == np.float32:
+    if isinstance(clips, np.ndarray) and clips.dtype == np.float32:
         np.take(clips, rows, axis=0, out=out, mode="clip")  # other modes gather into a buffer first
     else:
         out[...] = clips[rows]

@@ -74,7 +74,7 @@ def fit(
     with folder.training(place):
         clips = place_clips(data, device, config.resident)
         parts = compile_on_a_gpu(config, learner, clips, device, say)
-        loop = Loop(config, learner, optimizer, clips, data.names, place, folder)
+        loop = Loop(config, learner, optimizer, clips, data.names, data.sets, place, folder)
         say(describe_step(config, len(data.names)))
         _train(loop, data, say, lambda: anywhere((stop is not None and stop()) or folder.stop_wanted()))
         parts.undo()  # what comes after training has other shapes

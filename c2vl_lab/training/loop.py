@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from c2vl_lab.data.draws import epoch_order
+from c2vl_lab.data.draws import balanced_order, epoch_order
 from c2vl_lab.learners.base import Learner
 from c2vl_lab.training.clips import ClipSource
 from c2vl_lab.training.guard import Guard
@@ -31,6 +32,7 @@ class Loop:
         learner, optimizer: what is trained.
         clips: the training clips.
         names: their names.
+        sets: (N,) of which set each is, where they are of several.
         place: how far the run is.
         folder: what it writes to.
     """
@@ -42,11 +44,13 @@ class Loop:
         optimizer: torch.optim.Optimizer,
         clips: ClipSource,
         names: list[str],
+        sets: np.ndarray | None,
         place: Place,
         folder: RunFolder,
     ) -> None:
         self.config, self.learner, self.optimizer = config, learner, optimizer
         self.clips, self.names, self.place, self.folder = clips, names, place, folder
+        self.sets = sets if config.balance_sets else None
         self.batches = folder.batches
         self.guard = Guard(config.on_nan == "skip", folder.path, learner)
         self.step = Step(learner, config, len(clips))
@@ -57,8 +61,7 @@ class Loop:
         """The batches of the epoch that are not done yet; False where ``stop`` came between."""
         config, place = self.config, self.place
         epoch = place.epoch + 1
-        order = epoch_order(config.seed, epoch, len(self.clips))
-        steps = order.split(config.clips_per_step)[place.step : self.batches]
+        steps = self._order(epoch).split(config.clips_per_step)[place.step : self.batches]
         tally = Tally(place.sums, 1 if self.at_once else ON_A_GPU, self._refuse)
         self.learner.train()
         start, before, stopped = time.perf_counter(), place.seconds, False
@@ -78,6 +81,12 @@ class Loop:
         place.sums = tally.read()
         place.seconds = before + time.perf_counter() - start
         return not stopped
+
+    def _order(self, epoch: int) -> Tensor:
+        """(N,) the clips in the order of an epoch."""
+        if self.sets is None:
+            return epoch_order(self.config.seed, epoch, len(self.clips))
+        return balanced_order(self.config.seed, epoch, torch.from_numpy(self.sets))
 
     def _take(self, rows: Tensor, clips: Tensor, epoch: int, index: int) -> Batch | None:
         """One optimiser step on the clips at ``rows``, of which this process has ``clips``; None: it was skipped."""

@@ -10,6 +10,7 @@ import torch
 
 from c2vl_lab.concepts import PooledEachStep
 from c2vl_lab.data.augment import AugmentConfig
+from c2vl_lab.data.joined import ClipRows
 from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.errors import ConfigError, choose
 from c2vl_lab.objective import ObjectiveConfig
@@ -88,6 +89,7 @@ class FitConfig:
         precision: one of :data:`PRECISIONS`; a run goes on only in the precision that it was begun in.
         compile: one of :data:`COMPILE`.
         resident: where the training clips lie, one of :data:`RESIDENT`; all but "half" give the same numbers.
+        balance_sets: of several sets together each has the same share of a batch; False: each clip once an epoch.
     """
 
     method: str = "c2vl"
@@ -120,6 +122,7 @@ class FitConfig:
     precision: str = "auto"
     compile: str = "auto"
     resident: str = "auto"
+    balance_sets: bool = False
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
@@ -192,9 +195,11 @@ class TrainingSet:
             differ in their last digits with the number of threads, and a checkpoint must not be refused for that.
         watch_labels, watch_groups: (N,) labels and performers by which training is watched (``knn_every``). They never
             reach a loss; None: not watched.
+        sets: where the clips are of several sets: (N,) which set each is of, from 0.
+        sources: their names and protocols, in that order, with their fingerprints.
     """
 
-    clips: np.ndarray
+    clips: ClipRows
     names: list[str]
     layout: JointLayout
     concepts: dict[str, np.ndarray] = field(default_factory=dict)
@@ -207,6 +212,8 @@ class TrainingSet:
     places: dict[str, np.ndarray] = field(default_factory=dict)
     watch_labels: np.ndarray | None = None
     watch_groups: np.ndarray | None = None
+    sets: np.ndarray | None = None
+    sources: dict[str, str] = field(default_factory=dict)
 
 
 def pick_device(wanted: str) -> str:
