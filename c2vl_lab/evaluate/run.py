@@ -21,7 +21,8 @@ from c2vl_lab.data.copies import copies_of_training
 from c2vl_lab.data.transforms import coordinates
 from c2vl_lab.embed import embed
 from c2vl_lab.evaluate.language import retrieval, zero_shot
-from c2vl_lab.evaluate.probes import confusion_matrix, linear_probe, nearest_neighbours
+from c2vl_lab.evaluate.neighbours import nearest_neighbours
+from c2vl_lab.evaluate.probes import confusion_matrix, linear_probe
 from c2vl_lab.experiment import Experiment, load_learner
 from c2vl_lab.learners import ConceptLearner, Learner, SupervisedLearner
 from c2vl_lab.logs import read_metrics

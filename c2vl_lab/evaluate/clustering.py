@@ -1,0 +1,87 @@
+"""Do the features fall into the classes by themselves? k-means, with clusters matched to classes afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from c2vl_lab.errors import DataError
+from c2vl_lab.evaluate.probes import confusion_matrix
+
+STARTS = 10  # k-means keeps the tightest of so many random starts
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """One k-means and how its clusters agree with the classes of the test part.
+
+    Attributes:
+        accuracy: share of test clips in the cluster of their class, clusters matched one to one (Hungarian method) on
+            the test labels: the field's number, which is an upper bound by construction.
+        by_training: the same with the matching found on the training labels, so that the test labels only score.
+        nmi: normalised mutual information (arithmetic mean); ``ari``: adjusted Rand index; neither matches anything.
+        predicted: (m,) classes by the matching on the training labels.
+    """
+
+    accuracy: float
+    by_training: float
+    nmi: float
+    ari: float
+    predicted: np.ndarray
+
+
+def cluster(
+    train: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: np.ndarray, classes: int, seed: int = 0
+) -> Clustering:
+    """k-means on centred unit-length training features, one cluster a class of the training part; test clips join.
+
+    Labels take no part in the clustering. The number of clusters is the number of classes, as in the field.
+
+    Args:
+        train: (n, D) features; labels: (n,), to match clusters with classes.
+        test: (m, D) features; truth: (m,) their labels, to score.
+        classes: C, all classes of the set.
+        seed: of the random starts.
+
+    Raises:
+        DataError: fewer training clips than classes.
+    """
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
+    count = len(np.unique(labels))
+    if len(train) <= count:
+        raise DataError(f"Clustering wants more training clips than classes, found {len(train)} for {count}.")
+    mean = train.mean(axis=0)
+    model = KMeans(count, n_init=STARTS, random_state=seed).fit(_unit(train - mean))
+    own, found = model.labels_, model.predict(_unit(test - mean))
+    by_training = match_clusters(own, labels, count, classes)
+    best = match_clusters(found, truth, count, classes)
+    predicted = by_training[found]
+    return Clustering(
+        accuracy=float((best[found] == truth).mean()),
+        by_training=float((predicted == truth).mean()),
+        nmi=float(normalized_mutual_info_score(truth, found)),
+        ari=float(adjusted_rand_score(truth, found)),
+        predicted=predicted,
+    )
+
+
+def match_clusters(clusters: np.ndarray, labels: np.ndarray, count: int, classes: int) -> np.ndarray:
+    """(count,) class of each cluster: the one-to-one matching that puts most clips right; -1 for one left over.
+
+    Args:
+        clusters: (n,) cluster of each clip, below ``count``; labels: (n,) its class, below ``classes``.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    size = max(count, classes)
+    rows, columns = linear_sum_assignment(confusion_matrix(clusters, labels, size), maximize=True)
+    matched = np.full(size, -1)
+    matched[rows] = np.where(columns < classes, columns, -1)
+    return matched[:count]
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
