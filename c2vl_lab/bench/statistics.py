@@ -34,8 +34,10 @@ def bootstrap_interval(
     count = len(per_clip)
     if count == 0:
         raise DataError("A bootstrap interval wants at least one clip.")
-    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
-    means = draws @ per_clip / count
+    # how often each distinct value is drawn has the same distribution as drawing clip by clip, at any number of clips
+    values, clips = np.unique(per_clip, return_counts=True)
+    draws = np.random.default_rng(seed).multinomial(count, clips / count, size=resamples)
+    means = draws @ values / count
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 

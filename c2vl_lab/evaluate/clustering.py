@@ -8,6 +8,7 @@ import numpy as np
 
 from c2vl_lab.errors import DataError
 from c2vl_lab.evaluate.probes import confusion_matrix
+from c2vl_lab.evaluate.rows import share, unit
 
 STARTS = 10  # k-means keeps the tightest of so many random starts
 
@@ -54,14 +55,14 @@ def cluster(
     if len(train) <= count:
         raise DataError(f"Clustering wants more training clips than classes, found {len(train)} for {count}.")
     mean = train.mean(axis=0)
-    model = KMeans(count, n_init=STARTS, random_state=seed).fit(_unit(train - mean))
-    own, found = model.labels_, model.predict(_unit(test - mean))
+    model = KMeans(count, n_init=STARTS, random_state=seed).fit(unit(train - mean))
+    own, found = model.labels_, model.predict(unit(test - mean))
     by_training = match_clusters(own, labels, count, classes)
     best = match_clusters(found, truth, count, classes)
     predicted = by_training[found]
     return Clustering(
-        accuracy=float((best[found] == truth).mean()),
-        by_training=float((predicted == truth).mean()),
+        accuracy=share(best[found], truth),
+        by_training=share(predicted, truth),
         nmi=float(normalized_mutual_info_score(truth, found)),
         ari=float(adjusted_rand_score(truth, found)),
         predicted=predicted,
@@ -81,7 +82,3 @@ def match_clusters(clusters: np.ndarray, labels: np.ndarray, count: int, classes
     matched = np.full(size, -1)
     matched[rows] = np.where(columns < classes, columns, -1)
     return matched[:count]
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from c2vl_lab.errors import ConfigError
+from c2vl_lab.evaluate.rows import unit
 
 NEIGHBOURS = (1, 5, 10, 20)
 QUERIES = 512  # at a time: their similarities to a bank of 40,091 clips take 82 MB
@@ -42,7 +43,7 @@ def nearest_neighbours(
     if not wanted:
         raise ConfigError(f"k of {neighbours} asked for, but the training part has only {len(train)} clips.")
     mean = train.mean(axis=0) if centred else np.zeros(train.shape[1], train.dtype)
-    bank, queries = (torch.from_numpy(_unit(rows - mean)).to(device) for rows in (train, test))
+    bank, queries = (torch.from_numpy(unit(rows - mean)).to(device) for rows in (train, test))
     classes = int(labels.max()) + 1
     known = torch.from_numpy(np.asarray(labels, np.int64)).to(device)
     votes = {k: np.empty(len(test), np.int64) for k in wanted}
@@ -73,7 +74,3 @@ def _nearest(queries: Tensor, bank: Tensor, count: int) -> Tensor:
     rest = torch.arange(groups * GROUP, similarity.shape[1], device=queries.device).expand(len(queries), -1)
     places = torch.cat([places, rest], dim=1)
     return places.gather(1, similarity.gather(1, places).topk(count, dim=1).indices)
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

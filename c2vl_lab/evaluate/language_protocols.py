@@ -1,0 +1,76 @@
+"""The protocols that ask with words: retrieval both ways, and classes known by their texts alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from c2vl_lab.evaluate.class_splits import class_splits
+from c2vl_lab.evaluate.language import NEAR_DUPLICATE, near_duplicates, retrieval
+from c2vl_lab.evaluate.outcome import Measure, Outcome
+from c2vl_lab.evaluate.rows import unit
+from c2vl_lab.evaluate.spaces import class_features, joint_space
+from c2vl_lab.evaluate.subject import Subject
+from c2vl_lab.evaluate.unseen import HANDICAPS, STRENGTHS, Unseen, unseen_classes
+from c2vl_lab.learners import ConceptLearner
+
+
+def both_ways(subject: Subject) -> Outcome:
+    """Retrieval between skeletons and their own texts in the learned joint space, with and without near-duplicates."""
+    assert isinstance(subject.learner, ConceptLearner)
+    points = joint_space(subject.experiment, subject.learner, subject.features)
+    skeleton, language = points["skeleton"][subject.test], points["language"][subject.test]
+    texts = subject.experiment.concepts("language")[subject.test]
+    measures = []
+    for where, known in (("all clips", None), ("near-duplicates out", texts)):
+        for way, sides in (("skeleton to text", (skeleton, language)), ("text to skeleton", (language, skeleton))):
+            for name, value in retrieval(*sides, texts=known).items():
+                kind = "rank" if name == "median_rank" else "share"
+                what = f"{way}, {name.replace('_', ' ')}, {where}"
+                measures.append(Measure(what, (value,), len(texts), kind))
+    settings = {
+        "gallery": f"the {len(texts)} test clips",
+        "near-duplicates": f"frozen concepts of cosine {NEAR_DUPLICATE} or more; they leave a query's ranking",
+        "near-duplicates of a clip": round(near_duplicates(texts), 2),
+    }
+    return Outcome(settings, measures)
+
+
+def unseen(subject: Subject) -> Outcome:
+    """Classes that the map to their texts has not seen, alone and among all classes."""
+    experiment, seed = subject.experiment, subject.experiment.config.seed
+    train, labels, test, truth = subject.parts
+    texts = class_features(experiment)
+    texts = unit(texts - texts.mean(axis=0))
+    splits = class_splits(experiment.store, seed=seed)
+    usable = [s for s in splits if np.isin(truth, s.unseen).any()]
+    found = {s.name: unseen_classes(train, labels, test, truth, texts, s.unseen, seed) for s in usable}
+    published = not splits[0].source.startswith("drawn")
+    groups = [(f"{name}: ", [own]) for name, own in found.items()] if published else [("", list(found.values()))]
+    titles = {
+        "zero_shot": "unseen classes alone",
+        "seen": "seen among all",
+        "unseen": "unseen among all",
+        "harmonic": "harmonic mean",
+        "plain_harmonic": "harmonic mean without handicap",
+    }
+    measures = [
+        Measure(prefix + title, tuple(getattr(own, name) for own in group), group[0].clips)
+        for prefix, group in groups
+        for name, title in titles.items()
+    ]
+    names = experiment.store.classes
+    settings = {
+        "map": "ridge regression from frozen features to class texts, on the training clips of seen classes",
+        "strengths tried": list(STRENGTHS),
+        "handicaps tried": f"{HANDICAPS[0]} to {HANDICAPS[-1]}",
+        "teacher": experiment.teacher.name,
+        "texts": experiment.config.class_texts or "class names",
+        "caution": "the encoder was trained, without labels, on clips of all classes",
+        "splits": {s.name: {"unseen": [names[i] for i in s.unseen], "source": s.source} for s in splits},
+        "chosen": {name: _found(own) for name, own in found.items()},
+    }
+    return Outcome(settings, measures)
+
+
+def _found(own: Unseen) -> dict[str, float]:
+    return {"strength": own.strength, "handicap": own.handicap, "test clips of unseen classes": own.clips}
