@@ -18,7 +18,7 @@ FLOORS = [
     {"models", "prompts", "viz"},
     {"embed", "concepts", "bench", "learners", "checkpoints"},
     {"pretrain", "run_config", "experiment", "evaluate"},
-    {"cli_ask"},
+    {"cli_ask", "cli_evaluate"},
     {"cli"},
 ]
 HEAVY = ("torch", "numpy", "umap", "open_clip", "plotly", "pandas", "matplotlib", "sklearn", "papermill")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -100,3 +101,27 @@ def compare(first: pd.DataFrame, second: pd.DataFrame) -> Comparison:
     tests = [mcnemar(first[s].to_numpy(), second[s].to_numpy()) for s in first.columns if s in second.columns]
     only_first, only_second, p_values = zip(*tests, strict=True) if tests else ((), (), ())
     return Comparison(float(gain.mean()), low, high, p_values, only_first, only_second)
+
+
+def compare_files(first: str | Path, second: str | Path) -> dict[str, Comparison]:
+    """Compare two runs by every prediction that both have kept.
+
+    Args:
+        first, second: their ``predictions.parquet``: ``name``, ``label`` and a column of predicted classes each.
+
+    Returns:
+        Column name to comparison, in the order of the first file.
+
+    Raises:
+        DataError: no column in common, or the runs were tested on different clips or labels.
+    """
+    one, other = (pd.read_parquet(path).set_index("name").sort_index() for path in (first, second))
+    shared = [str(column) for column in one if column in other and column != "label"]
+    both = "label" in one and "label" in other
+    if not shared or not both or not one["label"].equals(other["label"]):
+        raise DataError(
+            f"{first} and {second}: wanted predictions of the same clips with the same labels and a column that both "
+            f"have; found {len(one)} and {len(other)} clips, and in common: {', '.join(shared) or 'none'}."
+        )
+    right = {c: [table[c].eq(table["label"]).to_frame(0) for table in (one, other)] for c in shared}
+    return {column: compare(*pair) for column, pair in right.items()}

@@ -8,7 +8,7 @@ import numpy as np
 
 from c2vl_lab.errors import DataError
 from c2vl_lab.evaluate.probes import confusion_matrix
-from c2vl_lab.evaluate.rows import share, unit
+from c2vl_lab.evaluate.rows import unit
 
 STARTS = 10  # k-means keeps the tightest of so many random starts
 
@@ -18,18 +18,16 @@ class Clustering:
     """One k-means and how its clusters agree with the classes of the test part.
 
     Attributes:
-        accuracy: share of test clips in the cluster of their class, clusters matched one to one (Hungarian method) on
-            the test labels: the field's number, which is an upper bound by construction.
-        by_training: the same with the matching found on the training labels, so that the test labels only score.
+        matched: (m,) class of each test clip's cluster, clusters matched with classes one to one (Hungarian method) on
+            the test labels: the field's number, which is an upper bound by construction; -1 for a cluster left over.
+        predicted: (m,) the same with the matching found on the training labels, so that the test labels only score.
         nmi: normalised mutual information (arithmetic mean); ``ari``: adjusted Rand index; neither matches anything.
-        predicted: (m,) classes by the matching on the training labels.
     """
 
-    accuracy: float
-    by_training: float
+    matched: np.ndarray
+    predicted: np.ndarray
     nmi: float
     ari: float
-    predicted: np.ndarray
 
 
 def cluster(
@@ -57,15 +55,11 @@ def cluster(
     mean = train.mean(axis=0)
     model = KMeans(count, n_init=STARTS, random_state=seed).fit(unit(train - mean))
     own, found = model.labels_, model.predict(unit(test - mean))
-    by_training = match_clusters(own, labels, count, classes)
-    best = match_clusters(found, truth, count, classes)
-    predicted = by_training[found]
     return Clustering(
-        accuracy=share(best[found], truth),
-        by_training=share(predicted, truth),
+        matched=match_clusters(found, truth, count, classes)[found],
+        predicted=match_clusters(own, labels, count, classes)[found],
         nmi=float(normalized_mutual_info_score(truth, found)),
         ari=float(adjusted_rand_score(truth, found)),
-        predicted=predicted,
     )
 
 

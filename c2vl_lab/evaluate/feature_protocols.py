@@ -72,15 +72,11 @@ def clusters(subject: Subject) -> Outcome:
     train, labels, test, truth = subject.parts
     count = len(subject.experiment.store.classes)
     found = [cluster(train, labels, test, truth, count, seed) for seed in subject.seeds]
-    titles = {
-        "accuracy": ("accuracy, matched on the test labels", "share"),
-        "by_training": ("accuracy, matched on the training labels", "share"),
-        "nmi": ("normalised mutual information", "index"),
-        "ari": ("adjusted Rand index", "index"),
-    }
+    titles = {"nmi": "normalised mutual information", "ari": "adjusted Rand index"}
     measures = [
-        Measure(title, tuple(getattr(own, name) for own in found), len(test), unit)
-        for name, (title, unit) in titles.items()
+        accuracy_measure("accuracy, matched on the test labels", [own.matched for own in found], truth),
+        accuracy_measure("accuracy, matched on the training labels", [own.predicted for own in found], truth),
+        *(Measure(t, tuple(getattr(own, name) for own in found), len(test), "index") for name, t in titles.items()),
     ]
     predicted = {f"cluster_{seed}": own.predicted for seed, own in zip(subject.seeds, found, strict=True)}
     rule = "k-means of the centred unit-length training features, one cluster a class of the training part"

@@ -6,9 +6,10 @@ import numpy as np
 
 from c2vl_lab.errors import DataError
 
-# Cosine of two clips' frozen, pooled and centred text features from which on the texts say the same. Our choice; TMR
-# takes 0.95 too, on a scale from 0 to 1 of another text model. Equal texts have 1.
-NEAR_DUPLICATE = 0.95
+# Cosine of two clips' frozen, pooled and centred text features from which on the texts say nearly the same. TMR's 0.95
+# is on scores from 0 to 1, which is this cosine; its text model is another. Equal texts have 1.
+NEAR_DUPLICATE = 0.9
+RECALLS = (1, 5, 10)
 BLOCK = 1024  # queries at a time
 
 
@@ -22,10 +23,26 @@ def zero_shot(skeleton: np.ndarray, classes: np.ndarray) -> np.ndarray:
     return (skeleton @ classes.T).argmax(axis=1)
 
 
-def retrieval(
-    queries: np.ndarray, gallery: np.ndarray, texts: np.ndarray | None = None, threshold: float = NEAR_DUPLICATE
-) -> dict[str, float]:
+def retrieval(queries: np.ndarray, gallery: np.ndarray) -> dict[str, float]:
     """How well each query finds the gallery entry of the same index.
+
+    Args:
+        queries: (N, D) unit length; gallery: (N, D) unit length; row i belongs to row i.
+
+    Returns:
+        R@1, R@5, R@10 (shares of queries) and the median rank (1 is best); equals count half a place each.
+
+    Raises:
+        DataError: the two sides have different sizes.
+    """
+    ranks = own_ranks(queries, gallery)
+    return {**{f"R@{k}": float((ranks <= k).mean()) for k in RECALLS}, "median_rank": float(np.median(ranks))}
+
+
+def own_ranks(
+    queries: np.ndarray, gallery: np.ndarray, texts: np.ndarray | None = None, threshold: float = NEAR_DUPLICATE
+) -> np.ndarray:
+    """(N,) place of each query's own entry in its ranking of the gallery; 1 is best, equals count half a place each.
 
     Where many clips are described in nearly the same words no query can know which of them is its own. With ``texts``
     these others are taken out of a query's ranking: they count neither as found nor as ahead.
@@ -34,9 +51,6 @@ def retrieval(
         queries: (N, D) unit length; gallery: (N, D) unit length; row i belongs to row i.
         texts: (N, E) unit-length text features of the same clips, to know near-duplicates by; None: all clips count.
         threshold: cosine of two clips' texts from which on they are near-duplicates.
-
-    Returns:
-        R@1, R@5, R@10 (shares of queries) and the median rank (1 is best); equals count half a place each.
 
     Raises:
         DataError: the two sides have different sizes.
@@ -53,8 +67,7 @@ def retrieval(
         ahead = ((similarity > mark) & counted).sum(axis=1)
         equal = ((similarity == mark) & counted).sum(axis=1)
         ranks.append(1 + ahead + equal / 2)
-    found = np.concatenate(ranks)
-    return {**{f"R@{k}": float((found <= k).mean()) for k in (1, 5, 10)}, "median_rank": float(np.median(found))}
+    return np.concatenate(ranks)
 
 
 def near_duplicates(texts: np.ndarray, threshold: float = NEAR_DUPLICATE) -> float:

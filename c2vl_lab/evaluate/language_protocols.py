@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from c2vl_lab.bench.statistics import bootstrap_interval
 from c2vl_lab.evaluate.class_splits import class_splits
-from c2vl_lab.evaluate.language import NEAR_DUPLICATE, near_duplicates, retrieval
+from c2vl_lab.evaluate.language import NEAR_DUPLICATE, RECALLS, near_duplicates, own_ranks
 from c2vl_lab.evaluate.outcome import Measure, Outcome
 from c2vl_lab.evaluate.rows import unit
 from c2vl_lab.evaluate.spaces import class_features, joint_space
@@ -23,10 +24,12 @@ def both_ways(subject: Subject) -> Outcome:
     measures = []
     for where, known in (("all clips", None), ("near-duplicates out", texts)):
         for way, sides in (("skeleton to text", (skeleton, language)), ("text to skeleton", (language, skeleton))):
-            for name, value in retrieval(*sides, texts=known).items():
-                kind = "rank" if name == "median_rank" else "share"
-                what = f"{way}, {name.replace('_', ' ')}, {where}"
-                measures.append(Measure(what, (value,), len(texts), kind))
+            ranks = own_ranks(*sides, texts=known)
+            for k in RECALLS:
+                low, high = bootstrap_interval(ranks <= k)
+                share = float((ranks <= k).mean())
+                measures.append(Measure(f"{way}, R@{k}, {where}", (share,), len(ranks), low=low, high=high))
+            measures.append(Measure(f"{way}, median rank, {where}", (float(np.median(ranks)),), len(ranks), "rank"))
     settings = {
         "gallery": f"the {len(texts)} test clips",
         "near-duplicates": f"frozen concepts of cosine {NEAR_DUPLICATE} or more; they leave a query's ranking",
@@ -41,7 +44,7 @@ def unseen(subject: Subject) -> Outcome:
     train, labels, test, truth = subject.parts
     texts = class_features(experiment)
     texts = unit(texts - texts.mean(axis=0))
-    splits = class_splits(experiment.store, seed=seed)
+    splits = class_splits(experiment.store, subject.class_splits, seed)
     usable = [s for s in splits if np.isin(truth, s.unseen).any()]
     found = {s.name: unseen_classes(train, labels, test, truth, texts, s.unseen, seed) for s in usable}
     published = not splits[0].source.startswith("drawn")
@@ -54,7 +57,7 @@ def unseen(subject: Subject) -> Outcome:
         "plain_harmonic": "harmonic mean without handicap",
     }
     measures = [
-        Measure(prefix + title, tuple(getattr(own, name) for own in group), group[0].clips)
+        Measure(prefix + title, tuple(getattr(own, name) for own in group), _clips(name, group, len(truth)))
         for prefix, group in groups
         for name, title in titles.items()
     ]
@@ -70,6 +73,12 @@ def unseen(subject: Subject) -> Outcome:
         "chosen": {name: _found(own) for name, own in found.items()},
     }
     return Outcome(settings, measures)
+
+
+def _clips(name: str, group: list[Unseen], tested: int) -> int:
+    """Test clips behind a number: those of unseen classes, the others, or all; of several splits the sum."""
+    new = sum(own.clips for own in group)
+    return {"zero_shot": new, "unseen": new, "seen": tested * len(group) - new}.get(name, tested * len(group))
 
 
 def _found(own: Unseen) -> dict[str, float]:

@@ -67,7 +67,9 @@ class Outcome:
         """Plain values for ``results.json``; truth: (m,) labels of the test clips."""
         first = next(iter(self.predicted.items()), None)
         shown = {} if first is None else {"shown": first[0], **class_record(classes, truth, first[1])}
-        return {"settings": self.settings, "measures": [m.record() for m in self.measures], **shown, **self.kept}
+        measures = [measure.record() for measure in self.measures]
+        columns = list(self.predicted)
+        return {"settings": self.settings, "measures": measures, "predictions": columns, **shown, **self.kept}
 
 
 def accuracy_measure(name: str, predicted: Sequence[np.ndarray], truth: np.ndarray) -> Measure:

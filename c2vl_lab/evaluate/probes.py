@@ -148,6 +148,7 @@ def _logistic(features: np.ndarray, labels: np.ndarray, strength: float, start):
         model.coef_, model.intercept_ = start
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the strongest C may stop at 300 steps, near enough
+        warnings.filterwarnings("ignore", "The number of unique classes")  # one clip a class is what was asked for
         return model.fit(features, labels)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from c2vl_lab.artifacts import atomic_path, write_json
+from c2vl_lab.artifacts import atomic_path, read_json, write_json
 from c2vl_lab.data.copies import copies_of_training
 from c2vl_lab.evaluate.about import about_encoder, about_run, about_targets
 from c2vl_lab.evaluate.language import retrieval, zero_shot
@@ -36,7 +36,11 @@ FEW = 5000  # training clips up to which the probe is a logistic regression; bey
 
 
 def evaluate(
-    experiment: Experiment, run_dir: str | Path, progress: Progress = None, protocols: str = ""
+    experiment: Experiment,
+    run_dir: str | Path,
+    progress: Progress = None,
+    protocols: str = "",
+    class_splits: str = "",
 ) -> dict[str, Any]:
     """Linear probe and k-NN of the run's features; zero-shot and retrieval where a language space was learned.
 
@@ -49,7 +53,10 @@ def evaluate(
             ``predictions.parquet`` and ``features.npy``.
         progress: receives a line for each step.
         protocols: more protocols of :data:`~c2vl_lab.evaluate.protocols.PROTOCOLS`, with commas between, or "all";
-            their numbers stand under ``protocols`` in the results, their predictions in columns of their own.
+            their numbers stand under ``protocols`` in the results, their predictions in columns of their own. What an
+            earlier call has measured of the same features and labels stays.
+        class_splits: one's own file of seen and unseen classes for the protocol "zero-shot", see
+            :func:`~c2vl_lab.evaluate.class_splits.class_splits`.
 
     Returns:
         The content of ``results.json``.
@@ -81,8 +88,11 @@ def evaluate(
     if isinstance(learner, ConceptLearner) and "language" in learner.concepts:
         metrics |= _language(experiment, learner, features, test)
     say("  ".join(f"{name} {100 * metrics[name]:.1f}" for name in ("linear", "knn1")))
-    subject = Subject(experiment, learner, encoder, features, train, test, probe.classifier)
+    subject = Subject(experiment, learner, encoder, features, train, test, probe.classifier, class_splits)
+    about = {"name": [experiment.store.names[i] for i in test], "label": labels[test]}
+    earlier, kept = _earlier(run_dir, features, about, wanted)
     records, columns = run_protocols(subject, wanted, say)
+    records, columns = earlier | records, kept | columns
     rows = read_metrics(run_dir / "metrics.jsonl")
     result = {
         **about_run(experiment, train, test, int(copied.sum())),
@@ -96,8 +106,7 @@ def evaluate(
         **class_record(experiment.store.classes, labels[test], probe.predicted),
         **({"protocols": records} if records else {}),
     }
-    columns = {"linear": probe.predicted, "knn1": near[1], **columns}
-    _save(run_dir, experiment, features, test, columns, result)
+    _save(run_dir, features, {**about, "linear": probe.predicted, "knn1": near[1], **columns}, result)
     return result
 
 
@@ -145,18 +154,28 @@ def _own_head(learner: SupervisedLearner, features: np.ndarray, labels: np.ndarr
     return share(logits.argmax(dim=1).numpy(), labels)
 
 
-def _save(
-    run_dir: Path,
-    experiment: Experiment,
-    features: np.ndarray,
-    test: np.ndarray,
-    columns: dict[str, np.ndarray],
-    result: dict[str, Any],
-) -> None:
+def _earlier(
+    run_dir: Path, features: np.ndarray, about: dict[str, Any], again: tuple[str, ...]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What an earlier call measured of exactly these features, clips and labels, without what is asked again."""
+    files = [run_dir / name for name in ("results.json", "features.npy", "predictions.parquet")]
+    if not all(path.is_file() for path in files):
+        return {}, {}
+    records = {name: own for name, own in read_json(files[0]).get("protocols", {}).items() if name not in again}
+    known = np.load(files[1], allow_pickle=False)
+    if not records or not np.array_equal(known, features.astype(np.float32), equal_nan=True):
+        return {}, {}
+    table = pd.read_parquet(files[2])
+    if list(table["name"]) != about["name"] or not np.array_equal(table["label"], about["label"]):
+        return {}, {}
+    columns = [column for own in records.values() for column in own.get("predictions", ())]
+    return records, {column: table[column].to_numpy() for column in columns}
+
+
+def _save(run_dir: Path, features: np.ndarray, table: dict[str, Any], result: dict[str, Any]) -> None:
     """Features, predictions, and last of all results.json, whose presence says that the run is complete."""
     with atomic_path(run_dir / "features.npy") as temporary, open(temporary, "wb") as stream:
         np.save(stream, features.astype(np.float32), allow_pickle=False)
-    about = {"name": [experiment.store.names[i] for i in test], "label": experiment.store.labels[test]}
     with atomic_path(run_dir / "predictions.parquet") as temporary:
-        pd.DataFrame(about | columns).to_parquet(temporary, index=False)
+        pd.DataFrame(table).to_parquet(temporary, index=False)
     write_json(run_dir / "results.json", result)

@@ -24,6 +24,7 @@ class Subject:
         features: (N, D) of all clips.
         train, test: indices of the clips that have features.
         classifier: the linear probe of the undamaged training part.
+        class_splits: one's own file of seen and unseen classes; empty: the published or drawn ones.
     """
 
     experiment: Experiment
@@ -33,6 +34,7 @@ class Subject:
     train: np.ndarray
     test: np.ndarray
     classifier: LinearClassifier
+    class_splits: str = ""
 
     @property
     def labels(self) -> np.ndarray:
