@@ -13,8 +13,7 @@ from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.errors import DataError, MissingError
 
 COLUMNS = ["dataset", "name", "unseen", "source"]
-DRAWN = 5  # splits drawn for a set without published ones
-UNSEEN_SHARE = 0.2  # of the classes, at least two
+DRAWN = 5  # splits drawn for a set without published ones, so that each class is unseen in one of them
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,8 @@ def class_splits(store: SkeletonStore, path: str | Path = "", seed: int = 0) -> 
     """The splits of a set's classes into seen and unseen.
 
     Published ones are there for ntu60, ntu120 and pku1 (``class_splits.csv``, published class ids from 1: SynSE's and
-    SMIE's, as SMIE's configuration lists them). For any other set five are drawn by the seed, a fifth of the classes
-    each. One's own file of the same columns goes before both.
+    SMIE's, as SMIE's configuration lists them). For any other set they are drawn by the seed, so that each class is
+    unseen in one of five. One's own file of the same columns goes before both.
 
     Args:
         store: the recordings; its name, classes and published class ids count.
@@ -67,20 +66,19 @@ def class_splits(store: SkeletonStore, path: str | Path = "", seed: int = 0) -> 
 
 
 def drawn_splits(classes: int, seed: int) -> list[ClassSplit]:
-    """Five splits drawn by the seed, a fifth of the classes unseen in each, two at least.
+    """The classes in random order, dealt to five splits that share no unseen class; to fewer where two are not left.
 
     Raises:
         DataError: fewer than four classes.
     """
     if classes < 4:
         raise DataError(f"Seen and unseen classes want at least four classes, two of each; found {classes}.")
-    count = max(2, round(UNSEEN_SHARE * classes))
-    splits = []
-    for number in range(DRAWN):
-        chosen = np.random.default_rng([seed, number]).choice(classes, count, replace=False)
-        name = f"drawn-{number + 1}"
-        splits.append(ClassSplit(name, tuple(sorted(map(int, chosen))), f"drawn by us, seed {seed}"))
-    return splits
+    order = np.random.default_rng(seed).permutation(classes)
+    hands = np.array_split(order, min(DRAWN, classes // 2))
+    return [
+        ClassSplit(f"drawn-{number}", tuple(sorted(map(int, hand))), f"drawn by us, seed {seed}")
+        for number, hand in enumerate(hands, start=1)
+    ]
 
 
 def _unseen(row: dict[str, str], store: SkeletonStore, where: str) -> tuple[int, ...]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import numpy as np
 
+from c2vl_lab.config import to_dict
 from c2vl_lab.evaluate.clustering import STARTS, cluster
 from c2vl_lab.evaluate.few_labels import DRAWS, SHARES, few_label_probes
 from c2vl_lab.evaluate.neighbours import nearest_neighbours
@@ -24,9 +23,10 @@ def linear(subject: Subject) -> Outcome:
             sgd_probe(train, labels, subject.groups, test, name, seed, subject.experiment.device)
             for seed in subject.seeds
         ]
-        measures.append(accuracy_measure(name, [own.predicted for own in found], truth))
+        what = f"{name} settings" if len(given.rates) == 1 else "learning rate chosen inside the training part"
+        measures.append(accuracy_measure(what, [own.predicted for own in found], truth))
         predicted |= {f"linear_{name}_{s}": own.predicted for s, own in zip(subject.seeds, found, strict=True)}
-        used = {f.name: getattr(given, f.name) for f in fields(given) if f.name != "rates"}
+        used = {name: value for name, value in to_dict(given).items() if name != "rates"}
         settings[name] = used | {"rates": [own.setting for own in found], "tried": list(given.rates)}
     return Outcome({"seeds": list(subject.seeds), "epoch": "the last", **settings}, measures, predicted)
 

@@ -96,9 +96,9 @@ def protocol_table(records: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
             scale = 100 if measure["unit"] == "share" else 1
             form = ".1f" if measure["unit"] in ("share", "rank") else ".3f"
             each = [format(scale * value, form) for value in measure["values"]]
-            spread = "" if measure["spread"] is None else f" ± {format(scale * measure['spread'], form)}"
+            spread = "" if measure["spread"] is None else f"\u00a0±\u00a0{format(scale * measure['spread'], form)}"
             known = measure["low"] is not None
-            interval = f"{scale * measure['low']:.1f} to {scale * measure['high']:.1f}" if known else ""
+            interval = f"{scale * measure['low']:.1f}\u00a0to\u00a0{scale * measure['high']:.1f}" if known else ""
             mean = format(scale * measure["mean"], form) + spread
             several = " ".join(each) if len(each) > 1 else ""
             rows.append((record["title"], measure["name"], mean, several, interval, f"{measure['clips']:,}"))
