@@ -1,9 +1,9 @@
 """Measure the probes on features of NTU-60's size against their references: ``python -m benchmarks.probes``.
 
 CPU time of one thread, both in one process and in turns, the median of the rounds' ratios. Neighbours: scikit-learn
-asked once a k, as one must, and its bare search of the largest k. Probes: the same gradient descent written with torch's
-layer, loss, optimiser and loader, over a few epochs; and each named probe whole, the choice of its learning rate included.
-Features are drawn around class centres, nothing is asserted; accuracies stand beside the times.
+asked once a k, as one must, and its bare search of the largest k. Probes: the same gradient descent written with
+torch's layer, loss, optimiser and loader, over a few epochs; and each named probe whole, its choice of a learning rate
+included. Features are drawn around class centres, nothing is asserted; accuracies stand beside the times.
 """
 
 from __future__ import annotations
@@ -167,13 +167,8 @@ def main(arguments: list[str] | None = None) -> int:
         if given.only in (None, name):
             print(f"measuring {name} ...", file=sys.stderr, flush=True)
             rows += measure(sizes)
-    tell(
-        "probes",
-        arguments,
-        rows,
-        {"threads": given.threads, "rounds": sizes.repeats, "device of ours": sizes.device},
-        given.json,
-    )
+    more = {"rounds": sizes.repeats, "epochs of the pairs": sizes.epochs, "device of ours": sizes.device}
+    tell("probes", arguments, rows, more, given.json)
     return 0
 
 
