@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     report = _command(commands, "report", "write the report of a suite's runs again", _report)
     report.add_argument("runs", help="folder of a suite's runs, for example work/runs/demo/cpu")
     report.add_argument("--output", default="", metavar="DIR", help="default: reports/<suite>-<preset>")
+    report.add_argument("--published", default="", metavar="FILE", help="more published numbers to stand beside: CSV")
     _command(commands, "suites", "list the suites", _suites)
     return parser
 
@@ -257,7 +258,7 @@ def _report(options: argparse.Namespace) -> int:
     card = read_json(runs / "suite.json")
     output = Path(options.output or Path("reports") / f"{card['suite']}-{card['preset']}")
     title = f"{card['title']} ({card['preset']} preset)"
-    print(f"The report: {build_report(runs, output, title, card['command'])}")
+    print(f"The report: {build_report(runs, output, title, card['command'], options.published)}")
     return 0
 
 

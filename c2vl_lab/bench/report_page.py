@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from c2vl_lab.bench.report_figures import Picture, data_uri, examples, newest
-from c2vl_lab.bench.report_tables import Against, Section, costs, published
+from c2vl_lab.bench.report_tables import Against, Section, costs
 from c2vl_lab.bench.results import Run
 
 
@@ -26,6 +26,7 @@ class Page:
         manifest: what made the report.
         runs_dir: where map and examples are looked for.
         note: what has to be said about data and teacher.
+        published: numbers of the literature with ours among them.
     """
 
     title: str
@@ -38,6 +39,7 @@ class Page:
     manifest: dict[str, Any]
     runs_dir: Path
     note: str
+    published: list[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def render(page: Page) -> str:
         map_png=data_uri(map_png.read_bytes()) if map_png else "",
         examples=examples(page.runs_dir),
         costs=costs(page.complete).to_dict("records"),
-        published=published(),
+        published=page.published,
         notes=list(dict.fromkeys(str(n) for run in page.complete for n in run.results.get("notes", []))),
         other_notebooks={name: link for name, link in page.links.items() if name not in run_names},
     )
