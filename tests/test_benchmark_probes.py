@@ -25,7 +25,7 @@ def test_the_command_says_what_it_measured(tmp_path, capsys):
     ):
         assert words in printed
     rows = json.loads(answer.read_text())["rows"]
-    assert len(rows) == 2 + 3 + 2 and all(row["value"] > 0 for row in rows)
+    assert len(rows) == 2 + 4 + 2 and all(row["value"] > 0 for row in rows)
     assert probes.main([*TOY, "--only", "neighbours"]) == 0 and "probe" not in capsys.readouterr().out.split("\n\n")[0]
 
 

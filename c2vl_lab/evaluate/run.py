@@ -17,10 +17,9 @@ from c2vl_lab.evaluate.about import about_encoder, about_run, about_targets
 from c2vl_lab.evaluate.language import retrieval, zero_shot
 from c2vl_lab.evaluate.neighbours import nearest_neighbours
 from c2vl_lab.evaluate.outcome import class_record
-from c2vl_lab.evaluate.probes import ProbeResult, linear_probe
+from c2vl_lab.evaluate.probes import linear_probe
 from c2vl_lab.evaluate.protocols import check_protocols, run_protocols
 from c2vl_lab.evaluate.rows import share
-from c2vl_lab.evaluate.sgd_probe import sgd_probe
 from c2vl_lab.evaluate.spaces import class_points, joint_space, run_features
 from c2vl_lab.evaluate.subject import Subject
 from c2vl_lab.experiment import Experiment, load_learner
@@ -32,9 +31,6 @@ __all__ = ["class_points", "evaluate", "joint_space", "run_features"]
 Progress = Callable[[str], None] | None
 
 
-FEW = 5000  # training clips up to which the probe is a logistic regression; beyond, gradient descent takes a tenth
-
-
 def evaluate(
     experiment: Experiment,
     run_dir: str | Path,
@@ -44,7 +40,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Linear probe and k-NN of the run's features; zero-shot and retrieval where a language space was learned.
 
-    Nothing is chosen on the test part: the probe's setting comes from clips held out inside the training part, and the
+    Nothing is chosen on the test part: the probe's setting comes from folds inside the training part, and the
     encoder is the one of the last epoch.
 
     Args:
@@ -72,11 +68,11 @@ def evaluate(
     learner = load_learner(experiment, run_dir) if experiment.config.arm in TRAINED else None
     features, encoder = run_features(experiment, learner)
     say(f"features: {features.shape[1]} dimensions for {len(features)} clips")
-    labels = experiment.store.labels
+    labels, groups = experiment.store.labels, experiment.store.clips["subject"].to_numpy()
     train, test = (
         part[np.isfinite(features[part]).all(axis=1)] for part in (experiment.split.train, experiment.split.test)
     )
-    probe, about_probe = _probe(experiment, features, train, test)
+    probe = linear_probe(features[train], labels[train], groups[train], features[test], seed=experiment.config.seed)
     near = nearest_neighbours(features[train], labels[train], features[test], device=experiment.device)
     metrics: dict[str, Any] = {"linear": share(probe.predicted, labels[test])}
     metrics |= {f"knn{k}": share(predicted, labels[test]) for k, predicted in near.items()}
@@ -101,26 +97,13 @@ def evaluate(
         "feature_dimensions": features.shape[1],
         "seconds": {"pretrain": sum(row["seconds"] for row in rows), "evaluate": time.perf_counter() - start},
         "metrics": metrics,
-        "probe": about_probe,
+        "probe": {"C": probe.setting, "validation": probe.validation},
         "classes": experiment.store.classes,
         **class_record(experiment.store.classes, labels[test], probe.predicted),
         **({"protocols": records} if records else {}),
     }
     _save(run_dir, features, {**about, "linear": probe.predicted, "knn1": near[1], **columns}, result)
     return result
-
-
-def _probe(
-    experiment: Experiment, features: np.ndarray, train: np.ndarray, test: np.ndarray
-) -> tuple[ProbeResult, dict[str, Any]]:
-    """The default linear probe, and what ``results.json`` says of it."""
-    labels, groups = experiment.store.labels[train], experiment.store.clips["subject"].to_numpy()[train]
-    parts, seed = (features[train], labels, groups, features[test]), experiment.config.seed
-    if len(train) <= FEW:
-        probe = linear_probe(*parts, seed=seed)
-        return probe, {"C": probe.setting, "validation": probe.validation}
-    probe = sgd_probe(*parts, "chosen", seed, experiment.device)
-    return probe, {"learning rate": probe.setting, "validation": probe.validation}
 
 
 def _has_targets(learner: Learner | None) -> TypeGuard[ConceptLearner]:
