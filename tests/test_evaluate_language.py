@@ -11,7 +11,7 @@ from c2vl_lab.errors import DataError, MissingError
 from c2vl_lab.evaluate.class_splits import class_splits, drawn_splits
 from c2vl_lab.evaluate.language import near_duplicates, own_ranks
 from c2vl_lab.evaluate.rows import unit
-from c2vl_lab.evaluate.unseen import harmonic_mean, unseen_classes
+from c2vl_lab.evaluate.unseen import by_prompts, harmonic_mean, unseen_classes
 
 
 def test_ranks_without_near_duplicates_equal_the_loop():
@@ -72,6 +72,17 @@ def test_nothing_of_unseen_classes_or_of_the_test_part_is_learned_from():
     assert (other.strength, other.handicap) == (found.strength, found.handicap) and other.seen != found.seen
     with pytest.raises(DataError, match="test clips of both"):
         unseen_classes(train, labels, test[truth == 0], truth[truth == 0], texts, (2, 5))
+
+
+def test_prompts_alone_are_the_nearest_text_by_the_loop():
+    rng = np.random.default_rng(0)
+    cosine, truth, unseen = rng.normal(size=(60, 6)), np.arange(60) % 6, (1, 4)
+    found = by_prompts(cosine, truth, unseen)
+    new = [i for i in range(60) if truth[i] in unseen]
+    assert found.zero_shot == np.mean([max(unseen, key=lambda c: cosine[i, c]) == truth[i] for i in new])
+    assert found.unseen == np.mean([int(cosine[i].argmax()) == truth[i] for i in new])
+    assert found.seen == np.mean([int(cosine[i].argmax()) == truth[i] for i in range(60) if i not in new])
+    assert found.harmonic == found.plain_harmonic == harmonic_mean(found.seen, found.unseen) and found.clips == 20
 
 
 @pytest.mark.parametrize(("first", "second", "mean"), [(0.8, 0.4, 2 * 0.32 / 1.2), (0.0, 0.9, 0.0), (1.0, 1.0, 1.0)])

@@ -149,6 +149,13 @@ def test_a_default_call_measures_no_protocol_and_keeps_what_was_measured(tmp_pat
     assert "protocols" not in run_of(tmp_path, moved, "coordinates", ""), "other labels: measured again or not at all"
 
 
+@pytest.mark.parametrize("arm", ["coordinates", "untrained", "skeletonclr"])
+def test_arms_without_language_are_measured_too(tmp_path, arm):
+    records = run_of(tmp_path, store_of(tmp_path / "store"), arm, QUICK)["protocols"]
+    assert list(records) == QUICK.split(",") and all(own["measures"] for own in records.values())
+    assert len(records["robust"]["measures"]) == 16
+
+
 def test_what_does_not_apply_says_why(tmp_path):
     store = store_of(tmp_path / "store")
     prompts = run_of(tmp_path, store, "prompts", "robust,retrieval")["protocols"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from c2vl_lab.bench.statistics import bootstrap_interval
-from c2vl_lab.evaluate.class_splits import class_splits
+from c2vl_lab.evaluate.class_splits import ClassSplit, class_splits
 from c2vl_lab.evaluate.language import NEAR_DUPLICATE, RECALLS, near_duplicates, own_ranks
 from c2vl_lab.evaluate.outcome import Measure, Outcome
 from c2vl_lab.evaluate.rows import unit
-from c2vl_lab.evaluate.spaces import class_features, joint_space
+from c2vl_lab.evaluate.spaces import class_features, class_points, joint_space
 from c2vl_lab.evaluate.subject import Subject
-from c2vl_lab.evaluate.unseen import HANDICAPS, STRENGTHS, Unseen, unseen_classes
+from c2vl_lab.evaluate.unseen import HANDICAPS, STRENGTHS, Unseen, by_prompts, unseen_classes
 from c2vl_lab.learners import ConceptLearner
 
 
@@ -45,24 +45,17 @@ def unseen(subject: Subject) -> Outcome:
     texts = class_features(experiment)
     texts = unit(texts - texts.mean(axis=0))
     splits = class_splits(experiment.store, subject.class_splits, seed)
-    usable = [s for s in splits if np.isin(truth, s.unseen).any()]
+    usable = [s for s in splits if 0 < np.isin(truth, s.unseen).sum() < len(truth)]  # test clips of both kinds
     found = {s.name: unseen_classes(train, labels, test, truth, texts, s.unseen, seed) for s in usable}
-    published = not splits[0].source.startswith("drawn")
-    groups = [(f"{name}: ", [own]) for name, own in found.items()] if published else [("", list(found.values()))]
-    titles = {
-        "zero_shot": "unseen classes alone",
-        "seen": "seen among all",
-        "unseen": "unseen among all",
-        "harmonic": "harmonic mean",
-        "plain_harmonic": "harmonic mean without handicap",
-    }
-    measures = [
-        Measure(prefix + title, tuple(getattr(own, name) for own in group), _clips(name, group, len(truth)))
-        for prefix, group in groups
-        for name, title in titles.items()
-    ]
+    measures = _measures("map", found, splits, len(truth))
+    if isinstance(subject.learner, ConceptLearner) and "language" in subject.learner.concepts:
+        points = joint_space(experiment, subject.learner, subject.features)["skeleton"][subject.test]
+        cosine = points @ class_points(experiment, subject.learner).T
+        asked = {s.name: by_prompts(cosine, truth, s.unseen) for s in usable}
+        measures += [m for m in _measures("joint space", asked, splits, len(truth)) if "handicap" not in m.name]
     names = experiment.store.classes
     settings = {
+        "joint space": "nearest class text where the run has learned one: no label, nothing chosen",
         "map": "ridge regression from frozen features to class texts, on the training clips of seen classes",
         "strengths tried": list(STRENGTHS),
         "handicaps tried": f"{HANDICAPS[0]} to {HANDICAPS[-1]}",
@@ -73,6 +66,25 @@ def unseen(subject: Subject) -> Outcome:
         "chosen": {name: _found(own) for name, own in found.items()},
     }
     return Outcome(settings, measures)
+
+
+def _measures(how: str, found: dict[str, Unseen], splits: list[ClassSplit], tested: int) -> list[Measure]:
+    """The numbers of each published split, or of all drawn ones together."""
+    drawn = splits[0].source.startswith("drawn")
+    groups = [("", list(found.values()))] if drawn else [(f"{name}, ", [own]) for name, own in found.items()]
+    titles = {
+        "zero_shot": "unseen classes alone",
+        "seen": "seen among all",
+        "unseen": "unseen among all",
+        "harmonic": "harmonic mean",
+        "plain_harmonic": "harmonic mean without handicap",
+    }
+    return [  # none where no split has test clips of both kinds
+        Measure(f"{how}: {split}{title}", tuple(getattr(own, name) for own in group), _clips(name, group, tested))
+        for split, group in groups
+        if group
+        for name, title in titles.items()
+    ]
 
 
 def _clips(name: str, group: list[Unseen], tested: int) -> int:

@@ -63,6 +63,12 @@ def _no_unseen(subject: Subject) -> str:
     return _saw_labels(subject) or ("the training part has fewer than four classes" if few else "")
 
 
+def _few_clips(subject: Subject) -> str:
+    classes = len(np.unique(subject.labels[subject.train]))
+    few = len(subject.train) <= classes
+    return f"the training part has {len(subject.train)} clips for {classes} clusters" if few else ""
+
+
 def _no_encoder(subject: Subject) -> str:
     return "the run has features of prompts, none of skeletons" if subject.experiment.config.arm == "prompts" else ""
 
@@ -71,7 +77,7 @@ PROTOCOLS = {
     "linear": Protocol("Linear probe, published settings", linear),
     "knn": Protocol("Nearest neighbours", knn),
     "semi": Protocol("Few labels", semi, _saw_labels),
-    "cluster": Protocol("Clustering", clusters),
+    "cluster": Protocol("Clustering", clusters, _few_clips),
     "retrieval": Protocol("Retrieval", both_ways, _no_language),
     "zero-shot": Protocol("Unseen classes", unseen, _no_unseen),
     "robust": Protocol("Damaged clips", robust, _no_encoder),

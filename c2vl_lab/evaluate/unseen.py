@@ -90,6 +90,21 @@ def unseen_classes(
     )
 
 
+def by_prompts(cosine: np.ndarray, truth: np.ndarray, unseen: tuple[int, ...]) -> Unseen:
+    """The same of a joint space that no label has shaped: nearest class text, nothing learned and no handicap.
+
+    Args:
+        cosine: (m, C) of test clips and class texts in the joint space; truth: (m,); unseen: class indices.
+    """
+    hidden = np.zeros(cosine.shape[1], bool)
+    hidden[list(unseen)] = True
+    is_new = hidden[truth]
+    alone = np.where(hidden, cosine, -np.inf).argmax(axis=1)
+    seen, new = _both(cosine, truth, hidden, 0.0)
+    both = harmonic_mean(seen, new)
+    return Unseen(share(alone[is_new], truth[is_new]), seen, new, both, both, 0.0, 0.0, int(is_new.sum()))
+
+
 def harmonic_mean(first: float, second: float) -> float:
     """Of two accuracies; 0 where one of them is 0."""
     return 2 * first * second / (first + second) if first * second else 0.0
