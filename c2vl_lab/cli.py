@@ -13,7 +13,7 @@ from typing import Any
 
 from c2vl_lab import __version__
 from c2vl_lab.cli_ask import add_ask, ask_dataset
-from c2vl_lab.cli_evaluate import add_evaluate, add_fuse, evaluate_run, fuse_streams
+from c2vl_lab.cli_evaluate import add_evaluate, add_fuse, evaluate_runs, fuse_streams
 from c2vl_lab.errors import C2VLError, ConfigError, MissingError
 
 
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_data(_command(commands, "data", "read a data set and show what it holds", _data))
     _add_export(_command(commands, "export", "write a store in another code base's layout", _export))
     add_ask(_command(commands, "ask", "ask a model about every clip", _ask))
-    add_evaluate(_command(commands, "evaluate", "measure a finished run by the field's protocols", _evaluate))
+    add_evaluate(_command(commands, "evaluate", "measure finished runs by the field's protocols", _evaluate))
     add_fuse(_command(commands, "fuse", "fuse finished runs on joints, bones and motion", _fuse))
     report = _command(commands, "report", "write the report of a suite's runs again", _report)
     report.add_argument("runs", help="folder of a suite's runs, for example work/runs/demo/cpu")
@@ -241,7 +241,7 @@ def _ask(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    return evaluate_run(options, _say)
+    return evaluate_runs(options, _say)
 
 
 def _fuse(options: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ Say = Callable[[str], None]
 
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
     """The options of ``c2vl evaluate``."""
-    parser.add_argument("run", help="folder of a finished run (notebook 03_pretrain, or one of a suite's)")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of finished runs (03_pretrain's, a suite's)")
     parser.add_argument(
         "--protocols",
         default="all",
@@ -48,24 +48,25 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
 
 
-def evaluate_run(options: argparse.Namespace, say: Say) -> int:
-    """Run ``c2vl evaluate``: measure, print every number with its settings, keep them in the run's results.json."""
+def evaluate_runs(options: argparse.Namespace, say: Say) -> int:
+    """Run ``c2vl evaluate``: measure, print every number with its settings, keep them in each run's results.json."""
     from c2vl_lab.evaluate.protocols import check_protocols
     from c2vl_lab.evaluate.run import evaluate
     from c2vl_lab.viz.tables import metric_table, protocol_settings, protocol_table
 
     check_protocols(options.protocols)  # before anything is opened
-    experiment = _opened(options.run, options)
-    results = evaluate(experiment, options.run, say, options.protocols, options.class_splits)
-    records = results.get("protocols", {})
-    say(_text(metric_table(results).reset_index(names="")))
-    if records:
-        say("\n" + _text(protocol_table(records)))
-        say("\nSettings\n" + _text(protocol_settings(records)))
-    for note in results["notes"]:
-        say(note)
-    if options.against:
-        say("\n" + _text(_paired(Path(options.run), Path(options.against))))
+    for run in options.runs:
+        say(f"{run}")
+        results = evaluate(_opened(run, options), run, say, options.protocols, options.class_splits)
+        records = results.get("protocols", {})
+        say(_text(metric_table(results).reset_index(names="")))
+        if records:
+            say("\n" + _text(protocol_table(records)))
+            say("\nSettings\n" + _text(protocol_settings(records)))
+        for note in results["notes"]:
+            say(note)
+        if options.against:
+            say("\n" + _text(_paired(Path(run), Path(options.against))))
     return 0
 
 

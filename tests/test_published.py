@@ -7,6 +7,8 @@ from test_report import write_run
 
 from c2vl_lab.bench.published import COLUMNS, command, published, standings
 from c2vl_lab.bench.report import build_report
+from c2vl_lab.bench.report_protocols import protocol_rows
+from c2vl_lab.bench.report_tables import sections
 from c2vl_lab.bench.results import find_runs
 from c2vl_lab.cli import main
 from c2vl_lab.errors import DataError, MissingError
@@ -88,6 +90,8 @@ def test_the_report_shows_both(tmp_path):
     write_run(tmp_path / "runs" / "full", "full", 0, 4)
     path = tmp_path / "mine.csv"
     path.write_text(HEAD + "Mine <b>,linear,joint,toy,xsub,81.5,my thesis\n")
+    names = build_report(tmp_path / "runs", tmp_path / "report", "Toy").read_text()
+    assert "The field's protocols" not in names, "nothing was measured"
     page = build_report(tmp_path / "runs", tmp_path / "report", "Toy", published=path).read_text()
     assert "Mine &lt;b&gt;" in page and "my thesis" in page and "not run: needs the NTU licence" in page
     assert f"{len(published()) + 1} published numbers" in page
@@ -96,3 +100,25 @@ def test_the_report_shows_both(tmp_path):
         "## Beside the literature" in told
         and "| **Full method, language** | linear | joint | toy | xsub | 90.0 |" in told
     )
+
+
+def test_the_report_shows_protocols_with_mean_and_spread_over_the_runs(tmp_path):
+    for seed, (share, rank) in enumerate(((0.5, 3.0), (0.6, 4.0))):
+        measures = [
+            {"name": "k = 1 <i>", "unit": "share", "mean": share},
+            {"name": "median rank", "unit": "rank", "mean": rank},
+        ]
+        records = {"knn": {"title": "Neighbours", "measures": measures}, "semi": {"title": "Few", "not_run": "why"}}
+        write_run(tmp_path / "runs" / f"s{seed}", "full", seed, 4, protocols=records)
+    write_run(tmp_path / "runs" / "base", "skeletonclr", 0, 4, protocols={"knn": records["knn"]})
+    (section,) = sections(find_runs(tmp_path / "runs"))
+    rows = [(r["measure"], r["label"], r["text"], r["seeds"]) for r in protocol_rows(section)]
+    base, full = "SkeletonCLR-style, no text", "Full method, language"
+    assert rows == [
+        ("k = 1 <i>", base, "60.0", "1"),
+        ("k = 1 <i>", full, "55.0 ± 7.1", "2"),
+        ("median rank", base, "4.0", "1"),
+        ("median rank", full, "3.5 ± 0.7", "2"),
+    ]
+    page = build_report(tmp_path / "runs", tmp_path / "report", "Toy").read_text()
+    assert "The field's protocols" in page and "k = 1 &lt;i&gt;" in page
