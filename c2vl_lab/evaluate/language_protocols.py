@@ -62,7 +62,7 @@ def unseen(subject: Subject) -> Outcome:
         "teacher": experiment.teacher.name,
         "texts": experiment.config.class_texts or "class names",
         "caution": "the encoder was trained, without labels, on clips of all classes",
-        "splits": {s.name: {"unseen": [names[i] for i in s.unseen], "source": s.source} for s in splits},
+        "splits": {s.name: _split(s, names) for s in splits},
         "chosen": {name: _found(own) for name, own in found.items()},
     }
     return Outcome(settings, measures)
@@ -91,6 +91,11 @@ def _clips(name: str, group: list[Unseen], tested: int) -> int:
     """Test clips behind a number: those of unseen classes, the others, or all; of several splits the sum."""
     new = sum(own.clips for own in group)
     return {"zero_shot": new, "unseen": new, "seen": tested * len(group) - new}.get(name, tested * len(group))
+
+
+def _split(split: ClassSplit, names: list[str]) -> dict[str, object]:
+    chance = f"{100 / len(split.unseen):.1f} % of unseen classes alone"
+    return {"unseen": [names[i] for i in split.unseen], "chance": chance, "source": split.source}
 
 
 def _found(own: Unseen) -> dict[str, float]:

@@ -18,7 +18,7 @@ from c2vl_lab.evaluate.language import retrieval, zero_shot
 from c2vl_lab.evaluate.neighbours import nearest_neighbours
 from c2vl_lab.evaluate.outcome import class_record
 from c2vl_lab.evaluate.probes import linear_probe
-from c2vl_lab.evaluate.protocols import check_protocols, run_protocols
+from c2vl_lab.evaluate.protocols import PROTOCOLS, check_protocols, run_protocols
 from c2vl_lab.evaluate.rows import share
 from c2vl_lab.evaluate.spaces import class_points, joint_space, run_features
 from c2vl_lab.evaluate.subject import Subject
@@ -88,7 +88,7 @@ def evaluate(
     about = {"name": [experiment.store.names[i] for i in test], "label": labels[test]}
     earlier, kept = _earlier(run_dir, features, about, wanted)
     records, columns = run_protocols(subject, wanted, say)
-    records, columns = earlier | records, kept | columns
+    records, columns = {n: r for n in PROTOCOLS if (r := (earlier | records).get(n))}, kept | columns
     rows = read_metrics(run_dir / "metrics.jsonl")
     result = {
         **about_run(experiment, train, test, int(copied.sum())),
