@@ -20,6 +20,7 @@ from benchmarks.raw_files import moving_body, skeleton_bytes, write_recordings
 from benchmarks.reference_readers import read_one_pass, read_per_value
 from benchmarks.reference_transforms import prepare_per_clip, two_views
 from c2vl_lab.data.augment import AugmentConfig, augment
+from c2vl_lab.data.draws import Draws
 from c2vl_lab.data.readers.ntu_text import parse_skeleton
 from c2vl_lab.data.transforms import PrepareConfig, prepare
 
@@ -100,14 +101,15 @@ def augment_views(sizes: Any) -> list[Row]:
     bodies = [np.stack([moving_body(rng, sizes.view, x) for x in (-0.6, 0.6)], 1) for _ in range(sizes.batch)]
     clips = np.stack(bodies).astype(np.float32)
     feeder = np.ascontiguousarray(clips.transpose(0, 4, 1, 3, 2))
-    batch, draws = torch.from_numpy(clips), torch.Generator().manual_seed(sizes.seed)
+    batch = torch.from_numpy(clips)
     config = AugmentConfig()
 
-    def views(clips: torch.Tensor, generator: torch.Generator) -> None:
+    def views() -> None:
+        draws = Draws(sizes.seed, 1, torch.arange(len(batch)))
         for _ in range(2):
-            augment(clips, config, sizes.view, generator)
+            augment(batch, config, sizes.view, draws)
 
-    ours, theirs = paired([lambda: views(batch, draws), lambda: two_views(feeder, rng)], sizes.repeats)
+    ours, theirs = paired([views, lambda: two_views(feeder, rng)], sizes.repeats)
     remark = (
         f"a batch of {sizes.batch}, {sizes.view} frames, two people, two views each: ours crops, turns, tilts, "
         f"resizes and adds sensor noise, the feeder crops and shears (float64)"
@@ -123,10 +125,10 @@ def augment_views(sizes: Any) -> list[Row]:
 
 def _on_device(clips: np.ndarray, config: AugmentConfig, sizes: Any) -> float:
     """Wall seconds of two views on the GPU, the batch's way there included."""
-    draws = torch.Generator("cuda").manual_seed(sizes.seed)
     torch.cuda.synchronize()
     start = time.perf_counter()
     batch = torch.from_numpy(clips).cuda()
+    draws = Draws(sizes.seed, 1, torch.arange(len(batch), device="cuda"))
     for _ in range(2):
         augment(batch, config, sizes.view, draws)
     torch.cuda.synchronize()

@@ -2,8 +2,9 @@
 
 CPU time of one thread, both in one process and in turns, the median of the rounds' ratios. A training step is the
 features of a batch, a symmetric contrast to given targets, the gradients and one step of SGD with momentum. Both
-run in a process that keeps freed memory (:mod:`c2vl_lab.models.memory`); "as ordinarily launched" is the plain one in a
-process of its own that does not. Data are generated, weights are random, nothing is asserted.
+run in a process that keeps freed memory (:mod:`c2vl_lab.models.memory`). "As ordinarily launched": each in processes of
+its own, in turns, ours with what ``fit`` sets (freed memory is kept), the plain one with the C library's own settings.
+Data are generated, weights are random, nothing is asserted.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,9 @@ from c2vl_lab.models.graph import spatial_partitions  # noqa: E402
 from c2vl_lab.models.memory import OWN_SETTINGS, keep_freed_memory  # noqa: E402
 from c2vl_lab.models.stgcn import STGCN  # noqa: E402
 
+KINDS = ("training", "inference")
+WHO = ("ours", "plain")
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -42,7 +45,7 @@ class Sizes:
         frames: lengths of clips.
         width: channels of the first block.
         dim: feature width.
-        ordinary: whether the plain one is timed in a process of its own too.
+        launches: pairs of processes for each kind of work, ours and the plain one's in turns; 0: none.
     """
 
     repeats: int = 7
@@ -50,7 +53,7 @@ class Sizes:
     frames: tuple[int, ...] = (50, 64)
     width: int = 16
     dim: int = 256
-    ordinary: bool = True
+    launches: int = 3
 
 
 @dataclass(frozen=True)
@@ -125,27 +128,23 @@ def inference(model: torch.nn.Module, x: torch.Tensor) -> Callable[[], None]:
 
 
 def measure(sizes: Sizes) -> list[Row]:
-    """One row for each case in training and inference; then the plain one as ordinarily launched."""
+    """One row for each case in training and inference; then both in processes of their own."""
     torch.set_num_threads(1)
     keep_freed_memory()
     rows = []
-    ours_at: dict[str, float] = {}
     for case in cases(sizes):
         print(f"measuring {case.what} ...", file=sys.stderr, flush=True)
         both, x = models(case, sizes), batch(case, sizes)
-        for kind, target in zip(("training", "inference"), case.targets, strict=True):
-            tasks = [training(m, x, sizes.dim) if kind == "training" else inference(m, x) for m in both]
+        for kind, target in zip(KINDS, case.targets, strict=True):
+            tasks = [task(kind, model, x, sizes) for model in both]
             times = paired(tasks, sizes.repeats)
-            ours_at.setdefault(kind, statistics.median(times[0]))
             rows.append(_row(f"{kind}, {case.what}", *times, target, sizes, f"plain, dropout {case.dropout:g}"))
-    if sizes.ordinary:
-        for kind, seconds in ours_at.items():
-            theirs = ordinary(kind, sizes)
-            row = _row(
-                f"{kind}, {cases(sizes)[0].what}", [seconds], [theirs], 3.0, sizes, "plain, as ordinarily launched"
-            )
-            rows.append(row)
-    return rows
+    return rows + ordinary(sizes)
+
+
+def task(kind: str, model: torch.nn.Module, x: torch.Tensor, sizes: Sizes) -> Callable[[], None]:
+    """What is timed."""
+    return training(model, x, sizes.dim) if kind == "training" else inference(model, x)
 
 
 def _row(what: str, ours: list[float], theirs: list[float], target: float, sizes: Sizes, reference: str) -> Row:
@@ -154,37 +153,37 @@ def _row(what: str, ours: list[float], theirs: list[float], target: float, sizes
     return Row(what, each[0], "ms/clip", reference, each[1], times, f">= {target:g}x", times >= target)
 
 
-def ordinary(kind: str, sizes: Sizes) -> float:
-    """CPU seconds of the plain one in a process with the C library's own settings."""
-    words = ["--plain", kind, "--repeats", str(sizes.repeats), "--clips", str(sizes.clips), "--width", str(sizes.width)]
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.encoder",
-        *words,
-        "--frames",
-        str(sizes.frames[0]),
-        "--dim",
-        str(sizes.dim),
-    ]
+def ordinary(sizes: Sizes) -> list[Row]:
+    """Both as they are ordinarily launched: pairs of processes of one kind of work, one after the other."""
+    if not sizes.launches:
+        return []
+    rows = []
+    for kind in KINDS:
+        print(f"measuring {kind} in processes of its own ...", file=sys.stderr, flush=True)
+        rounds = [[launched(who, kind, sizes) for who in WHO] for _ in range(sizes.launches)]
+        times = [list(seconds) for seconds in zip(*rounds, strict=True)]
+        rows.append(_row(f"{kind}, {cases(sizes)[0].what}", *times, 3.0, sizes, "plain, as ordinarily launched"))
+    return rows
+
+
+def launched(who: str, kind: str, sizes: Sizes) -> float:
+    """CPU seconds in a new process with the C library's own settings."""
+    numbers = {"repeats": sizes.repeats, "clips": sizes.clips, "width": sizes.width, "dim": sizes.dim}
+    words = [word for name, number in numbers.items() for word in (f"--{name}", str(number))]
+    command = [sys.executable, "-m", "benchmarks.encoder", "--alone", f"{who}-{kind}", "--frames", str(sizes.frames[0])]
     without = {name: value for name, value in os.environ.items() if name not in OWN_SETTINGS}
-    answer = subprocess.run(command, env=without, capture_output=True, text=True, check=True)
+    answer = subprocess.run([*command, *words], env=without, capture_output=True, text=True, check=True)
     return float(answer.stdout.split()[-1])
 
 
-def _plain_alone(kind: str, sizes: Sizes) -> float:
+def _alone(who: str, kind: str, sizes: Sizes) -> float:
+    """Median CPU seconds in this process, ours with what ``fit`` sets first."""
     torch.set_num_threads(1)
+    if who == "ours":
+        keep_freed_memory()
     case = cases(sizes)[0]
-    _, plain = models(case, sizes)
-    x = batch(case, sizes)
-    task = training(plain, x, sizes.dim) if kind == "training" else inference(plain, x)
-    task()
-    times = []
-    for _ in range(sizes.repeats):
-        start = time.process_time()
-        task()
-        times.append(time.process_time() - start)
-    return statistics.median(times)
+    model = models(case, sizes)[WHO.index(who)]
+    return statistics.median(paired([task(kind, model, batch(case, sizes), sizes)], sizes.repeats)[0])
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -196,19 +195,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--frames", default=",".join(map(str, known.frames)), help="lengths of clips")
     parser.add_argument("--width", type=int, default=known.width, help="16 (1/4) or 64 (full)")
     parser.add_argument("--dim", type=int, default=known.dim)
-    parser.add_argument("--plain", choices=["training", "inference"], help="only the plain one's CPU seconds")
+    parser.add_argument("--launches", type=int, default=known.launches, help="pairs of processes of their own; 0: none")
+    alone = [f"{who}-{kind}" for who in WHO for kind in KINDS]
+    parser.add_argument("--alone", choices=alone, help="only the CPU seconds of one, of one kind of work")
     parser.add_argument("--json", type=Path, help="write the rows there too")
     given = parser.parse_args(arguments)
     frames = tuple(int(length) for length in given.frames.split(","))
-    sizes = Sizes(given.repeats, given.clips, frames, given.width, given.dim)
-    if given.plain:
-        print(_plain_alone(given.plain, sizes))
+    sizes = Sizes(given.repeats, given.clips, frames, given.width, given.dim, given.launches)
+    if given.alone:
+        print(_alone(*given.alone.split("-"), sizes))
         return 0
     rows = measure(sizes)
     more = {
         "processor's instructions": torch.backends.cpu.get_cpu_capability(),
         "clips in a batch": sizes.clips,
         "rounds": sizes.repeats,
+        "launches": sizes.launches,
     }
     tell("encoder", arguments, rows, more, given.json)
     return 0

@@ -24,13 +24,13 @@ import numpy as np
 from benchmarks.measuring import Row, tell
 from c2vl_lab.data.datasets import open_dataset
 from c2vl_lab.data.store import SkeletonStore
-from c2vl_lab.pretrain import pick_device
 from c2vl_lab.prompts.kinematic import caption_store
 from c2vl_lab.prompts.pictures import open_pictures
 from c2vl_lab.teachers import load_teacher
 from c2vl_lab.teachers.batches import forward_pass
 from c2vl_lab.teachers.features import image_features, text_features
 from c2vl_lab.teachers.protocol import PictureSource
+from c2vl_lab.training.settings import pick_device
 
 TARGET = 0.9
 

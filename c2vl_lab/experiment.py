@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from c2vl_lab.artifacts import fingerprint, read_json, write_json
-from c2vl_lab.checkpoints import read_checkpoint, restore
 from c2vl_lab.concepts import (
     ConceptSpace,
     PooledEachStep,
@@ -28,8 +27,7 @@ from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.data.transforms import VERSION as PREPARED
 from c2vl_lab.data.transforms import prepare
 from c2vl_lab.errors import DataError, MissingError
-from c2vl_lab.learners import Learner
-from c2vl_lab.pretrain import TrainingSet, build_learner, check_card, fit, pick_device, run_card
+from c2vl_lab.learners.base import Learner
 from c2vl_lab.prompts.asking.opening import ANSWERS, open_answers
 from c2vl_lab.prompts.kinematic import CAPTIONER_VERSION, SENTENCES, caption_store
 from c2vl_lab.prompts.pictures import open_pictures
@@ -41,6 +39,12 @@ from c2vl_lab.teachers import Teacher, load_teacher
 from c2vl_lab.teachers.feature_files import FeatureRows
 from c2vl_lab.teachers.files import FileTeacher
 from c2vl_lab.teachers.protocol import PictureSource
+from c2vl_lab.training.build import build_learner
+from c2vl_lab.training.card import check_card, run_card
+from c2vl_lab.training.checkpoints import read_checkpoint, restore
+from c2vl_lab.training.fit import fit
+from c2vl_lab.training.settings import TrainingSet, pick_device
+from c2vl_lab.training.stopping import signals_as_stop
 
 Progress = Callable[[str], None] | None
 
@@ -196,7 +200,16 @@ class Experiment:
             labels=self.store.labels[train] if supervised else None,
             classes=len(self.store.classes) if supervised else 0,
             key=self._training_key(concepts),
+            **self._watched(),
         )
+
+    def _watched(self) -> dict[str, np.ndarray]:
+        """Labels and performers of the training clips, where training is watched by them; no loss sees these."""
+        if not self.config.knn_every:
+            return {}
+        train = self.split.train
+        people = self.store.clips["subject"].to_numpy()[train]
+        return {"watch_labels": self.store.labels[train], "watch_groups": people}
 
     def _training_key(self, modalities: Iterable[str]) -> str:
         """Fingerprint of recordings, normalisation, training names, texts, pictures, teacher and their pooling."""
@@ -279,15 +292,19 @@ def _check_classes(store: SkeletonStore, split: Split) -> None:
 def pretrain(experiment: Experiment, run_dir: str | Path, progress: Progress = None) -> Learner | None:
     """Train the run's arm in ``run_dir`` (resuming it there), or None for an arm without training.
 
-    Writes ``config.json`` once the settings are known to fit what the folder holds.
+    Writes ``config.json`` once the settings are known to fit what the folder holds. Ctrl-C (Jupyter's interrupt) and
+    SIGTERM are followed after the batch, with a checkpoint.
 
     Raises:
         ConfigError: the folder holds a checkpoint of other settings or data; it stays as it was.
+        StoppedError: a signal, or a file STOP in the folder, asked for an end; the same call goes on from there.
     """
     run_dir = Path(run_dir)
     learner = None
     if experiment.config.arm in TRAINED:
-        learner = fit(experiment.config.fit_config(), experiment.training_set(), run_dir, experiment.device, progress)
+        data = experiment.training_set()
+        with signals_as_stop() as stop:
+            learner = fit(experiment.config.fit_config(), data, run_dir, experiment.device, progress, stop)
     write_json(run_dir / "config.json", to_dict(experiment.config))
     return learner
 

@@ -9,20 +9,23 @@ from c2vl_lab.data.align import PrepareConfig
 from c2vl_lab.data.augment import AugmentConfig
 from c2vl_lab.errors import ConfigError, choose
 from c2vl_lab.objective import ObjectiveConfig
-from c2vl_lab.pretrain import FitConfig
 from c2vl_lab.prompts.person import STYLES
 from c2vl_lab.prompts.store import ALL, sentence_places
+from c2vl_lab.training.settings import FitConfig
 
 ARMS = {
     "coordinates": "view-normalised coordinates, nothing learned",
     "prompts": "the prompts alone: pooled teacher features, no skeleton",
     "untrained": "the encoder with random weights",
     "skeletonclr": "SkeletonCLR-style: two augmented views, no text",
+    "aimclr": "AimCLR-style: two augmented views and an extreme one, no text",
+    "byol": "BYOL-style: one view predicts the other, no text and no negatives",
     "hard": "CLIP-style hard contrast with the prompts (alpha = 0)",
     "full": "C2VL: hard, intra-modal and inter-modal targets, progressive",
     "supervised": "supervised encoder of the same size, the upper bound",
 }
-TRAINED = {"skeletonclr": "skeletonclr", "hard": "c2vl", "full": "c2vl", "supervised": "supervised"}
+TRAINED = {"skeletonclr": "skeletonclr", "aimclr": "aimclr", "byol": "byol"}
+TRAINED |= {"hard": "c2vl", "full": "c2vl", "supervised": "supervised"}
 MODALITIES = {"language": ("language",), "vision": ("vision",), "language+vision": ("vision", "language")}
 
 
@@ -39,10 +42,12 @@ class RunConfig:
         modalities: "language", "vision" or "language+vision".
         seed: weights, order, augmentation and probe folds.
         align, origin, scale: see :class:`~c2vl_lab.data.align.PrepareConfig`; the same for every arm of a comparison.
-        encoder, width, stream: see :class:`~c2vl_lab.pretrain.FitConfig`.
+        encoder, width, stream: see :class:`~c2vl_lab.training.settings.FitConfig`.
         frames: frames that the encoder sees.
-        epochs, batch_size, lr, weight_decay, momentum, view_tau: training.
-        crop, turn, tilt, size, noise, flip: augmentation, see :class:`~c2vl_lab.data.augment.AugmentConfig`.
+        epochs, batch_size, optimizer, lr, lr_schedule, lr_steps, warmup_epochs, weight_decay, momentum,
+            momentum_schedule, view_tau, queue, neighbours, label_smoothing: training, see
+            :class:`~c2vl_lab.training.settings.FitConfig`; what was published is in :mod:`c2vl_lab.recipes`.
+        crop, turn, tilt, size, noise, flip, shear: augmentation, see :class:`~c2vl_lab.data.augment.AugmentConfig`.
         teacher: "offline", "bag", "clip-paper", "clip-light", "open_clip:MODEL:TAG", "hf:FOLDER" or "features:PATH".
         captions: "kinematic", the path of a prompts file {clip name: [sentence, ...]}, or "answers:FOLDER" for the
             answers that `c2vl ask` keeps there, edits applied; with several series in the folder "answers:FOLDER#ID".
@@ -56,7 +61,9 @@ class RunConfig:
         alpha_max, gamma, schedule, warmup, kappa, effective_targets, skeleton_tau, vision_language_pair,
             two_view_weight: see :class:`~c2vl_lab.objective.ObjectiveConfig`; arm "hard"
             sets alpha_max to 0.
-        checkpoint_every: epochs between checkpoints.
+        checkpoint_every, checkpoint_minutes: epochs and minutes between checkpoints, whichever comes first.
+        on_nan: "stop" or "skip", what follows where a loss becomes NaN.
+        knn_every: epochs between looks at the training clips' neighbours, for the curves alone; 0: never.
         device: "auto", "cpu" or "cuda".
     """
 
@@ -76,16 +83,25 @@ class RunConfig:
     frames: int = 32
     epochs: int = 60
     batch_size: int = 128
+    optimizer: str = "adamw"
     lr: float = 2e-3
+    lr_schedule: str = "cosine"
+    lr_steps: str = ""
+    warmup_epochs: int = 1
     weight_decay: float = 1e-3
     momentum: float = 0.99
+    momentum_schedule: str = "constant"
     view_tau: float = 0.1
+    queue: int = 0
+    neighbours: int = 0
+    label_smoothing: float = 0.1
     crop: float = 0.5
     turn: float = 60.0
     tilt: float = 10.0
     size: float = 0.2
     noise: float = 0.05
     flip: float = 0.0
+    shear: float = 0.0
     teacher: str = "offline"
     captions: str = "kinematic"
     sentences: str = ALL
@@ -107,6 +123,9 @@ class RunConfig:
     vision_language_pair: bool = True
     two_view_weight: float = 0.0
     checkpoint_every: int = 10
+    checkpoint_minutes: float = 10.0
+    on_nan: str = "stop"
+    knn_every: int = 0
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -175,7 +194,7 @@ class RunConfig:
         return FitConfig(
             method=TRAINED[self.arm],
             objective=objective,
-            augment=AugmentConfig(self.crop, self.turn, self.tilt, self.size, self.noise, self.flip),
+            augment=AugmentConfig(self.crop, self.turn, self.tilt, self.size, self.noise, self.flip, self.shear),
             **shared,
         )
 
@@ -188,11 +207,22 @@ FIT_FIELDS = (
         "frames",
         "epochs",
         "batch_size",
+        "optimizer",
         "lr",
+        "lr_schedule",
+        "lr_steps",
+        "warmup_epochs",
         "weight_decay",
         "momentum",
+        "momentum_schedule",
         "view_tau",
+        "queue",
+        "neighbours",
+        "label_smoothing",
         "seed",
     ),
     "checkpoint_every",
+    "checkpoint_minutes",
+    "on_nan",
+    "knn_every",
 )

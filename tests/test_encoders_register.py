@@ -12,8 +12,9 @@ from c2vl_lab.errors import ConfigError, DataError
 from c2vl_lab.models.base import Encoder
 from c2vl_lab.models.encoders import ENCODERS, build_encoder, register_encoder
 from c2vl_lab.models.per_body import BodyEncoder
-from c2vl_lab.pretrain import FitConfig, TrainingSet, fit
 from c2vl_lab.run_config import RunConfig
+from c2vl_lab.training.fit import fit
+from c2vl_lab.training.settings import FitConfig, TrainingSet
 
 
 @pytest.fixture(autouse=True)

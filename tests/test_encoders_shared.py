@@ -7,7 +7,8 @@ import torch
 from c2vl_lab.data.layouts import COCO17, H36M17, KINECT20, NTU25, SMPL22, layout_from_bones
 from c2vl_lab.errors import ConfigError
 from c2vl_lab.models.encoders import as_input, build_encoder, parameter_count
-from c2vl_lab.pretrain import FitConfig, TrainingSet, fit
+from c2vl_lab.training.fit import fit
+from c2vl_lab.training.settings import FitConfig, TrainingSet
 
 WIDTHS = {"ctrgcn": 8, "bigru": 12, "transformer": 16}
 NAMES = sorted(WIDTHS)

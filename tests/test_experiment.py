@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from c2vl_lab.artifacts import read_json
-from c2vl_lab.checkpoints import FILE, read_checkpoint
 from c2vl_lab.concepts import ConceptConfig, ConceptSpace
 from c2vl_lab.config import replace, to_dict
 from c2vl_lab.data.datasets import store_from_arrays
@@ -17,11 +16,12 @@ from c2vl_lab.data.transforms import PrepareConfig
 from c2vl_lab.errors import ConfigError, DataError, MissingError
 from c2vl_lab.evaluate.run import class_points, evaluate, joint_space
 from c2vl_lab.experiment import load_learner, open_experiment, pretrain
-from c2vl_lab.pretrain import FitConfig
 from c2vl_lab.prompts.asking.answers import AnswerStore
 from c2vl_lab.prompts.store import load_prompts
 from c2vl_lab.run_config import ARMS, RunConfig
 from c2vl_lab.teachers.offline import OfflineTeacher
+from c2vl_lab.training.checkpoints import FILE, read_checkpoint
+from c2vl_lab.training.settings import FitConfig
 
 CLIPS, CLASSES = 40, 2
 

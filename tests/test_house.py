@@ -13,11 +13,12 @@ PACKAGE = Path(__file__).parent.parent / "c2vl_lab"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
     {"errors"},
-    {"config", "artifacts", "objective", "teachers"},
+    {"config", "artifacts", "objective", "recipes", "teachers"},
     {"data", "baselines", "project", "logs"},
     {"models", "prompts", "viz"},
-    {"embed", "concepts", "bench", "learners", "checkpoints"},
-    {"pretrain", "run_config", "experiment", "evaluate"},
+    {"embed", "concepts", "bench", "learners"},
+    {"training"},
+    {"run_config", "experiment", "evaluate"},
     {"cli_ask", "cli_evaluate"},
     {"cli"},
 ]

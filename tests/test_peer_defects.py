@@ -13,22 +13,23 @@ import pytest
 import torch
 from test_transforms import clip_of, rotate, standing, store_of
 
-from c2vl_lab import learners, pretrain
 from c2vl_lab.config import replace
 from c2vl_lab.data.augment import AugmentConfig, augment, whole_clip
 from c2vl_lab.data.clips import Clip
+from c2vl_lab.data.draws import Draws
 from c2vl_lab.data.layouts import KINECT20, NTU25
 from c2vl_lab.data.transforms import PrepareConfig, prepare, prepare_clip
 from c2vl_lab.embed import embed
 from c2vl_lab.models.encoders import as_input, build_encoder
-from c2vl_lab.pretrain import FitConfig, TrainingSet, fit
+from c2vl_lab.training.fit import _Run, fit
+from c2vl_lab.training.settings import FitConfig, TrainingSet
 
 STILL = AugmentConfig(crop=1.0, turn=0.0, tilt=0.0, size=0.0, noise=0.0)
 PLAIN = PrepareConfig(100, align="none", scale=False)
 
 
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
+def draws(count, seed=0):
+    return Draws(seed, 1, torch.arange(count))
 
 
 def walking(frames=100, gap=slice(20, 60)):
@@ -98,7 +99,7 @@ def test_4_every_epoch_draws_its_own_augmentation(tmp_path, monkeypatch, threads
         seen.append(view)
         return view
 
-    monkeypatch.setattr(learners, "augment", watched)
+    monkeypatch.setattr("c2vl_lab.learners.base.augment", watched)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     rows = np.repeat(standing(KINECT20, 64)[None], 8, axis=0)  # all clips alike: only the draws can differ
@@ -124,7 +125,7 @@ def test_5_a_mirror_image_is_mirrored():
         return bool((right > left).all())
 
     assert right_hand_side_is_right(clips)
-    assert right_hand_side_is_right(augment(clips, AugmentConfig(1.0, 0, 0, 0, 0, flip=1.0), 20, generator(), NTU25))
+    assert right_hand_side_is_right(augment(clips, AugmentConfig(1.0, 0, 0, 0, 0, flip=1.0), 20, draws(1), NTU25))
     assert not right_hand_side_is_right(clips[:, :, :, list(NTU25.mirror)])
 
 
@@ -132,7 +133,7 @@ def test_6_nothing_grows_to_float64(tmp_path):
     """AimCLR: a rotation of numpy's turns views into float64, twice the memory and bandwidth."""
     store = store_of(tmp_path / "s", [Clip("a", standing(NTU25), np.ones((20, 1), bool), np.arange(20), 0)], NTU25)
     clips = prepare(store, PrepareConfig())
-    view = augment(torch.from_numpy(clips), AugmentConfig(flip=0.5), 50, generator(), NTU25)
+    view = augment(torch.from_numpy(clips), AugmentConfig(flip=0.5), 50, draws(len(clips)), NTU25)
     features = embed(build_encoder("temporal", NTU25, 8), clips, NTU25, "joint", 16, "cpu")
     kinds = {store.xyz.dtype, clips.dtype, view.numpy().dtype, as_input(view, NTU25, "bone").numpy().dtype}
     assert kinds | {features.dtype} == {np.dtype(np.float32)}
@@ -166,7 +167,7 @@ def test_9_what_is_tested_is_not_drawn():
 
     assert same_twice(ours)
     assert same_twice(lambda seed: whole_clip(torch.from_numpy(clips), 32).numpy())
-    assert not same_twice(lambda seed: augment(torch.from_numpy(clips), AugmentConfig(), 32, generator(seed)).numpy())
+    assert not same_twice(lambda seed: augment(torch.from_numpy(clips), AugmentConfig(), 32, draws(4, seed)).numpy())
 
 
 def test_14_millimetres_survive(tmp_path):
@@ -227,8 +228,8 @@ def test_20_training_clips_are_not_copied_before_they_are_needed(tmp_path, monke
     data = TrainingSet(kept, ["4", "1", "3"], NTU25, rows=rows)
     assert isinstance(data.clips, np.memmap)
     taken: list[torch.Tensor] = []
-    original = pretrain._epoch
-    monkeypatch.setattr(pretrain, "_epoch", lambda *args: taken.append(args[2]) or original(*args))
+    fixed = _Run.finish_epoch
+    monkeypatch.setattr(_Run, "finish_epoch", lambda run, stop: taken.append(run.clips) or fixed(run, stop))
     settings = replace(FitConfig(), method="skeletonclr", width=8, epochs=1, batch_size=3, frames=16)
     fit(settings, data, tmp_path / "run", "cpu")
     np.testing.assert_array_equal(taken[0].numpy(), np.asarray(kept)[rows])

@@ -9,12 +9,14 @@ import pytest
 import torch
 from test_pretrain import SMALL, Stop, same, stop_after, training_set, weights
 
-from c2vl_lab.checkpoints import read_checkpoint
 from c2vl_lab.concepts import ConceptConfig, ConceptSpace
 from c2vl_lab.config import replace
+from c2vl_lab.data.draws import Draws
 from c2vl_lab.models.pooling import AttentionPooling, SubsetPooling
-from c2vl_lab.pretrain import build_learner, fit
 from c2vl_lab.teachers.feature_files import FeatureRows
+from c2vl_lab.training.build import build_learner
+from c2vl_lab.training.checkpoints import read_checkpoint
+from c2vl_lab.training.fit import fit
 
 CLIPS, PROMPTS, WIDTH = 24, 5, 12
 
@@ -33,10 +35,10 @@ def data(pooling, subset=0, center="places"):
 
 
 def terms(learner, data, seed, progress=0.5):
-    """Loss terms without dropout: only the generator differs."""
+    """Loss terms without dropout: only the draws differ."""
     learner.eval()
     clips, rows = torch.from_numpy(data.clips), torch.arange(CLIPS)
-    return learner.terms(clips, rows, progress, torch.Generator().manual_seed(seed))["skeleton-language"]
+    return learner.batch_terms(clips, rows, progress, seed, 1)["skeleton-language"]
 
 
 @pytest.mark.parametrize("center", ["places", "clip", "none"])
@@ -53,8 +55,8 @@ def test_untrained_attention_and_all_of_a_subset_are_the_mean_concept(pooling, c
 
 def test_a_subset_is_the_mean_of_that_many_features_drawn_without_return():
     pool = SubsetPooling(None, torch.zeros(WIDTH), 2)
-    generator = torch.Generator().manual_seed(0)
-    drawn = [pool.weights(torch.from_numpy(features()[:]), generator) for _ in range(40)]
+    draws = Draws(0, 1, torch.arange(CLIPS))
+    drawn = [pool.weights(torch.from_numpy(features()[:]), draws) for _ in range(40)]
     for shares in drawn:
         assert ((shares > 0).sum(dim=1) == 2).all() and torch.allclose(shares.sum(dim=1), torch.ones(CLIPS))
     assert not torch.equal(drawn[0], drawn[1])
@@ -81,7 +83,7 @@ def test_only_subsets_depend_on_the_draw_and_soft_targets_do_not():
     fixed, drawn = data("attention"), data("subset", subset=1)
     learners = {name: build_learner(SMALL, d, "cpu") for name, d in (("attention", fixed), ("subset", drawn))}
     for learner in learners.values():
-        learner.views = lambda clips, generator: clips[:, :16, 0].permute(0, 3, 1, 2).unsqueeze(-1)
+        learner.views = lambda clips, draws: clips[:, :16, 0].permute(0, 3, 1, 2).unsqueeze(-1)
     assert terms(learners["attention"], fixed, 1) == terms(learners["attention"], fixed, 2)
     assert terms(learners["subset"], drawn, 1) == terms(learners["subset"], drawn, 1)
     assert terms(learners["subset"], drawn, 1) != terms(learners["subset"], drawn, 2)

@@ -203,3 +203,39 @@ def test_products_are_products(by_convolution, rows, monkeypatch):
     torch.testing.assert_close(products.multiply(x, weight), x @ weight.t(), rtol=0, atol=1e-4)
     torch.testing.assert_close(products.weight_gradient(sent, x), sent.t() @ x, rtol=0, atol=1e-3)
     assert (products._images(x) > 0) == (by_convolution and rows in (320, 640))
+
+
+@pytest.mark.parametrize("by_convolution", [True, False])
+@pytest.mark.parametrize("channels", [24, products.WIDE])
+def test_many_products_are_each_by_its_own_weight(by_convolution, channels, monkeypatch):
+    monkeypatch.setattr(products, "AVX512", by_convolution)
+    rows = products.apart(torch.empty(0), 3, 320, channels)
+    sent = products.apart(rows, 3, 320, channels + 16)
+    rows.normal_(), sent.normal_()
+    weights = torch.randn(3, channels + 16, channels)
+    out, gradients = products.multiply_each(rows, weights), products.weight_gradients(sent, rows)
+    for q in range(3):
+        torch.testing.assert_close(out[q], rows[q] @ weights[q].t(), rtol=0, atol=1e-3)
+        torch.testing.assert_close(gradients[q], sent[q].t() @ rows[q], rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("layout", "bodies", "absent"), [(NTU25, 2, [0, 1]), (NTU25, 2, []), (KINECT20, 1, [])])
+def test_both_forms_at_the_sizes_of_the_field(form, layout, bodies, absent, monkeypatch):
+    monkeypatch.setattr(stgcn_cpu, "FOURIER_FROM", 64)
+    for dtype, gradient in ((torch.float64, 1e-10), (torch.float32, None)):
+        ours = STGCN(layout, 16, 256, 0.0).to(dtype)
+        plain = PlainSTGCN(torch.from_numpy(spatial_partitions(layout)), 16, 256, 0.0).to(dtype)
+        plain.load_state_dict(ours.state_dict())
+        x = clips(layout, 50, bodies, dtype, count=2, absent=absent)
+        compare(form, ours, plain, x, 1e-10 if gradient else 1e-4, gradient)
+
+
+def test_a_second_way_back_gives_the_same_gradients():
+    """Masks and sums along the residual path are made in place: only in what each way back makes itself."""
+    ours, _ = pair(NTU25)
+    features = narrow_form(ours, clips(NTU25, 13, 2))
+    sent = torch.randn_like(features)
+    parameters = list(ours.parameters())
+    one, two = (torch.autograd.grad(features, parameters, sent, retain_graph=True) for _ in range(2))
+    assert all(torch.equal(mine, again) for mine, again in zip(one, two, strict=True))

@@ -84,7 +84,9 @@ def plan_suite(suite: Suite, options: BenchOptions) -> Plan:
         DataError: an archive is cut or damaged.
     """
     notebook = find_notebook(suite.notebook)
-    suite = with_settings(suite, check_parameters(notebook, _pairs(options.settings)))
+    settings = _pairs(options.settings)
+    recipe = {name: settings.pop(name) for name in ("recipe",) if name in settings}  # no notebook's parameter
+    suite = with_settings(suite, check_parameters(notebook, settings) | recipe)
     if not suite.dataset:
         raise ConfigError(f"Suite {suite.name} wants your own store: --set dataset=work/stores/mine")
     preset = preset_name(suite, options.preset)

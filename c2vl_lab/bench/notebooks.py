@@ -21,7 +21,7 @@ import c2vl_lab
 from c2vl_lab.errors import C2VLError, ConfigError, DataError, MissingError, StorageError, near_miss
 
 Progress = Callable[[str], None] | None
-OWN_ERRORS = ("C2VLError", "ConfigError", "DataError", "MissingError", "StorageError", "NotebookError")
+OWN_ERRORS = ("C2VLError", "ConfigError", "DataError", "MissingError", "StorageError", "StoppedError", "NotebookError")
 CONVERTERS: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "str": str}
 
 

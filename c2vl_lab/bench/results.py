@@ -19,6 +19,8 @@ ARMS = {
     "prompts": "Prompts alone",
     "untrained": "Untrained encoder",
     "skeletonclr": "SkeletonCLR-style, no text",
+    "aimclr": "AimCLR-style, no text",
+    "byol": "BYOL-style, no text",
     "hard": "CLIP-style hard contrast",
     "full": "Full method",
     "supervised": "Supervised (upper bound)",

@@ -12,6 +12,7 @@ import yaml
 from c2vl_lab.artifacts import fingerprint
 from c2vl_lab.config import from_dict
 from c2vl_lab.errors import ConfigError, DataError, MissingError, choose, near_miss
+from c2vl_lab.recipes import with_recipe
 
 SUITES_DIR = Path(__file__).parent / "suites"
 PLACES = ("data_dir", "work_dir", "run_dir", "device", "command")
@@ -33,6 +34,9 @@ class Suite:
         before: notebooks executed once ahead of the runs, in order.
         after: notebooks executed once the runs have ended, in order.
         shown: parameters that pick the run which the notebooks with a ``run_dir`` show (the first that fits).
+
+    In the file, ``recipe: NAME`` among an arm's, a preset's or the common parameters stands for published settings
+    (:data:`~c2vl_lab.recipes.PUBLISHED`); what is written beside it wins over them.
     """
 
     name: str
@@ -95,7 +99,17 @@ def load_suite(name: str | Path) -> Suite:
         if not isinstance(values, dict):
             found = "nothing" if values is None else repr(values)
             raise ConfigError(f"{path.name}: preset '{preset}' wants parameters, as in {{epochs: 60}}, found {found}.")
-    return suite
+    return replace(
+        suite,
+        grid=tuple(with_recipe({"label": _label(arm)} | arm) for arm in suite.grid),
+        parameters=with_recipe(suite.parameters),
+        presets={preset: with_recipe(values) for preset, values in suite.presets.items()},
+    )
+
+
+def _label(arm: dict[str, Any]) -> str:
+    """How an arm is called that has no label."""
+    return " ".join(str(value) for name, value in arm.items() if name != "label")
 
 
 def preset_name(suite: Suite, preset: str = "") -> str:
@@ -116,20 +130,20 @@ def with_settings(suite: Suite, settings: dict[str, Any]) -> Suite:
 
     Args:
         suite: as its file says it.
-        settings: parameter to value; ``dataset`` is one of them. They win over the suite's presets.
+        settings: parameter to value; ``dataset`` is one of them, and ``recipe`` may be. They win over the presets.
 
     Raises:
         ConfigError: the arms of the grid, or the seeds, have values of their own for a parameter.
     """
     if not settings:
         return suite
-    for name in settings:
+    values = with_recipe(settings)
+    for name in values:
         if name == "seed" or any(name in arm for arm in suite.grid):
             raise ConfigError(f"Suite {suite.name}: its runs differ in '{name}'; pick some of them with --only.")
-    values = dict(settings)
     dataset = str(values.pop("dataset", suite.dataset))
     words = [] if dataset == suite.dataset else [Path(dataset).name]
-    words += [f"{name} {value}" for name, value in sorted(values.items()) if not is_place(name)]
+    words += [f"{name} {value}" for name, value in sorted(settings.items()) if not is_place(name) and name != "dataset"]
     slug = re.sub(r"[^a-z0-9.]+", "-", " ".join(words).lower()).strip("-.")
     return replace(
         suite,
@@ -154,7 +168,7 @@ def expand(suite: Suite, preset: str = "", only: tuple[str, ...] = ()) -> list[R
     specs: list[RunSpec] = []
     for arm in suite.grid:
         own = {name: value for name, value in arm.items() if name != "label"}
-        label = str(arm.get("label", " ".join(str(value) for value in own.values())))
+        label = str(arm.get("label", _label(arm)))
         for seed in suite.seeds:
             parameters = {"dataset": suite.dataset, **suite.parameters, **chosen, **own, "seed": seed}
             slug = re.sub(r"[^a-z0-9]+", "-", " ".join(str(v) for v in own.values()).lower()).strip("-")

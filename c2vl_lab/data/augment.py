@@ -1,7 +1,7 @@
-"""Augmentation that keeps the body whole, batched on the device: time crop, turn, tilt, size, sensor noise, mirror.
+"""Augmentation that keeps the body whole, batched on the device: time crop, turn, tilt, size, noise, mirror, shear.
 
-Draws come from one generator, so that a batch depends on (seed, epoch, step) alone: every epoch draws afresh, and there
-are no workers whose number could change it.
+A clip's random numbers depend on (seed, epoch, clip) alone (:mod:`~c2vl_lab.data.draws`): every epoch draws afresh, and
+how clips are cut into batches, or spread over workers and devices, changes nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from c2vl_lab.data.draws import Draws
 from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.errors import ConfigError
 
@@ -32,6 +33,8 @@ class AugmentConfig:
             joint keeps through the clip (another camera guesses it elsewhere) and a slow drift. About 2 cm.
         flip: probability that a clip is mirrored: x changes its sign and left and right joints change places. Off by
             default, because the sentences of a clip name left and right, and would be wrong for its mirror image.
+        shear: largest of the six off-diagonal entries of a shear matrix, as SkeletonCLR and AimCLR have it (0.5
+            there). Off by default: it changes the lengths of bones.
     """
 
     crop: float = 0.5
@@ -40,6 +43,7 @@ class AugmentConfig:
     size: float = 0.2
     noise: float = 0.05
     flip: float = 0.0
+    shear: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.crop <= 1:
@@ -52,7 +56,7 @@ def augment(
     clips: Tensor,
     config: AugmentConfig,
     frames: int,
-    generator: torch.Generator,
+    draws: Draws,
     layout: JointLayout | None = None,
 ) -> Tensor:
     """One augmented view of a batch.
@@ -61,7 +65,7 @@ def augment(
         clips: (N, T, M, V, 3) normalised coordinates; zero bodies stay zero.
         config: strengths.
         frames: length of the view.
-        generator: random source on the clips' device.
+        draws: random numbers of these clips.
         layout: the joints; only a mirror image needs to know them.
 
     Returns:
@@ -70,10 +74,10 @@ def augment(
     Raises:
         ConfigError: mirror images are wanted and no layout is given.
     """
-    count, length = clips.shape[:2]
+    length = clips.shape[1]
 
     def uniform(low: float, high: float) -> Tensor:
-        return low + (high - low) * torch.rand(count, generator=generator, device=clips.device, dtype=clips.dtype)
+        return draws.uniform(1, low, high)[:, 0].to(clips.dtype)
 
     share = uniform(config.crop, 1.0)
     start = uniform(0.0, 1.0) * (1 - share)
@@ -82,7 +86,9 @@ def augment(
     turn, tilt = math.radians(config.turn), math.radians(config.tilt)
     rotation = rotations(uniform(-turn, turn), uniform(-tilt, tilt), uniform(-tilt, tilt))
     rotation = rotation * uniform(1 - config.size, 1 + config.size)[:, None, None]
-    noise = sensor_noise(clips, frames, config.noise, generator) if config.noise else None
+    if config.shear:
+        rotation = rotation @ shears(draws, config.shear).to(clips.dtype)
+    noise = sensor_noise(clips, frames, config.noise, draws) if config.noise else None
     view = frames_at(clips, positions)
     if config.flip:
         if layout is None:
@@ -111,7 +117,7 @@ def rotated(view: Tensor, matrices: Tensor, plus: Tensor | None = None) -> Tenso
     return torch.baddbmm(plus.reshape(shape), view.reshape(shape), blocks).view(view.shape)
 
 
-def sensor_noise(clips: Tensor, frames: int, strength: float, generator: torch.Generator) -> Tensor:
+def sensor_noise(clips: Tensor, frames: int, strength: float, draws: Draws) -> Tensor:
     """Noise for views of ``frames`` frames: a joint's lasting offset plus a slow drift between 6 random values.
 
     Args:
@@ -119,7 +125,7 @@ def sensor_noise(clips: Tensor, frames: int, strength: float, generator: torch.G
             has no empty frames: gaps are filled before).
         frames: length of the views.
         strength: standard deviation of the offset and of the drift's values.
-        generator: random source on the clips' device.
+        draws: random numbers of these clips.
 
     Returns:
         (N, frames, M, V, 3).
@@ -129,9 +135,7 @@ def sensor_noise(clips: Tensor, frames: int, strength: float, generator: torch.G
     scale = strength * seen[:, :, None].to(clips.dtype).expand(-1, -1, rest[1] * 3).reshape(count, -1, 1)
 
     def normal(values: int) -> Tensor:
-        return scale * torch.randn(
-            count, math.prod(rest), values, generator=generator, device=clips.device, dtype=clips.dtype
-        )
+        return scale * draws.normal(math.prod(rest) * values).view(count, -1, values).to(clips.dtype)
 
     drift, offset = normal(KNOTS), normal(1)
     knots = torch.eye(KNOTS, device=clips.device, dtype=clips.dtype)[None]
@@ -158,6 +162,13 @@ def whole_clip(clips: Tensor, frames: int) -> Tensor:
     """The deterministic view of test time: the whole clip at ``frames`` frames."""
     grid = torch.linspace(0, clips.shape[1] - 1, frames, device=clips.device, dtype=clips.dtype)
     return frames_at(clips, grid.expand(len(clips), -1))
+
+
+def shears(draws: Draws, largest: float) -> Tensor:
+    """(N, 3, 3) matrices with ones on the diagonal and, beside it, values evenly in -largest..largest."""
+    matrix = draws.uniform(9, -largest, largest).view(-1, 3, 3)
+    matrix.diagonal(dim1=1, dim2=2).fill_(1.0)
+    return matrix
 
 
 def rotations(turn: Tensor, pitch: Tensor, roll: Tensor) -> Tensor:

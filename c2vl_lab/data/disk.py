@@ -28,18 +28,22 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        remedy = {
-            errno.ENOSPC: "The disk is full. Free some space, or set the work folder to another disk",
-            errno.EDQUOT: "The disk quota is used up. Free some space, or set the work folder elsewhere",
-            errno.EFBIG: "The file is larger than allowed here. Set the work folder to another disk",
-            errno.EROFS: "The disk is read-only. Set the work folder to one that can be written to",
-            errno.EACCES: "The folder may not be written to. Set the work folder to one that may",
-            errno.EPERM: "The folder may not be written to. Set the work folder to one that may",
-        }.get(error.errno or 0, "Check the work folder")
         raise StorageError(
-            f"{path}: the store cannot be written ({error.strerror or error}). {remedy}; the same command goes on "
-            f"with the rest. Whatever store was there before is as it was."
+            f"{path}: the store cannot be written ({error.strerror or error}). {write_remedy(error.errno)}; the same "
+            f"command goes on with the rest. Whatever store was there before is as it was."
         ) from error
+
+
+def write_remedy(number: int | None, folder: str = "work folder") -> str:
+    """What to do where the system refuses to write with this error number; the beginning of a sentence."""
+    return {
+        errno.ENOSPC: f"The disk is full. Free some space, or set the {folder} to another disk",
+        errno.EDQUOT: f"The disk quota is used up. Free some space, or set the {folder} elsewhere",
+        errno.EFBIG: f"The file is larger than allowed here. Set the {folder} to another disk",
+        errno.EROFS: f"The disk is read-only. Set the {folder} to one that can be written to",
+        errno.EACCES: f"The folder may not be written to. Set the {folder} to one that may",
+        errno.EPERM: f"The folder may not be written to. Set the {folder} to one that may",
+    }.get(number or 0, f"Check the {folder}")
 
 
 def write_header(stream: BinaryIO, name: str, joints: int) -> None:

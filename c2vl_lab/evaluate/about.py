@@ -14,7 +14,7 @@ from c2vl_lab.concepts import effective_targets
 from c2vl_lab.config import to_dict
 from c2vl_lab.evaluate.rows import unit
 from c2vl_lab.experiment import Experiment
-from c2vl_lab.learners import ConceptLearner
+from c2vl_lab.learners.concept import ConceptLearner
 from c2vl_lab.models.encoders import parameter_count
 
 PACKAGES = ("torch", "numpy", "scikit-learn", "sentence-transformers", "timm", "open_clip_torch", "umap-learn")

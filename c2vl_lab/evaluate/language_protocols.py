@@ -12,7 +12,7 @@ from c2vl_lab.evaluate.rows import unit
 from c2vl_lab.evaluate.spaces import class_features, class_points, joint_space
 from c2vl_lab.evaluate.subject import Subject
 from c2vl_lab.evaluate.unseen import HANDICAPS, STRENGTHS, Unseen, by_prompts, unseen_classes
-from c2vl_lab.learners import ConceptLearner
+from c2vl_lab.learners.concept import ConceptLearner
 
 
 def both_ways(subject: Subject) -> Outcome:

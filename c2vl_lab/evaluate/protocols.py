@@ -16,7 +16,7 @@ from c2vl_lab.evaluate.outcome import Outcome, accuracy_measure
 from c2vl_lab.evaluate.robustness import DAMAGES, can_hide_limbs, damaged_features
 from c2vl_lab.evaluate.spaces import features_of
 from c2vl_lab.evaluate.subject import Subject
-from c2vl_lab.learners import ConceptLearner
+from c2vl_lab.learners.concept import ConceptLearner
 
 
 def robust(subject: Subject) -> Outcome:

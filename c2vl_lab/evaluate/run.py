@@ -23,7 +23,9 @@ from c2vl_lab.evaluate.rows import share
 from c2vl_lab.evaluate.spaces import class_points, joint_space, run_features
 from c2vl_lab.evaluate.subject import Subject
 from c2vl_lab.experiment import Experiment, load_learner
-from c2vl_lab.learners import ConceptLearner, Learner, SupervisedLearner
+from c2vl_lab.learners.base import Learner
+from c2vl_lab.learners.concept import ConceptLearner
+from c2vl_lab.learners.supervised import SupervisedLearner
 from c2vl_lab.logs import read_metrics
 from c2vl_lab.run_config import TRAINED
 

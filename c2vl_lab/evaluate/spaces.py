@@ -12,7 +12,8 @@ from c2vl_lab.data.transforms import coordinates
 from c2vl_lab.embed import embed
 from c2vl_lab.evaluate.rows import unit
 from c2vl_lab.experiment import Experiment
-from c2vl_lab.learners import ConceptLearner, Learner
+from c2vl_lab.learners.base import Learner
+from c2vl_lab.learners.concept import ConceptLearner
 from c2vl_lab.models.encoders import build_encoder
 from c2vl_lab.prompts.class_prompts import class_prompts, class_sentences
 

@@ -9,7 +9,7 @@ import torch
 
 from c2vl_lab.evaluate.probes import LinearClassifier
 from c2vl_lab.experiment import Experiment
-from c2vl_lab.learners import Learner
+from c2vl_lab.learners.base import Learner
 
 SEEDS = 3  # repetitions of what depends on a seed and costs little
 

@@ -11,7 +11,7 @@ from c2vl_lab.errors import ConfigError, MissingError
 from c2vl_lab.evaluate.language import zero_shot
 from c2vl_lab.evaluate.spaces import class_points, joint_space
 from c2vl_lab.experiment import Experiment, load_learner
-from c2vl_lab.learners import ConceptLearner
+from c2vl_lab.learners.concept import ConceptLearner
 from c2vl_lab.run_config import TRAINED
 
 

@@ -28,6 +28,16 @@ def coin_tosses(x: Tensor) -> Tensor:
     return tosses.view(torch.float32).flatten()[: x.numel()].view(x.shape).to(x.dtype)
 
 
+def mask_gradient(grad: Tensor, out: Tensor) -> Tensor:
+    """The gradient ahead of a ReLU whose result is out; in place, where the gradient is a full tensor.
+
+    Only for gradients that this network's own ways back have just made: nobody else reads them.
+    """
+    if grad.is_contiguous():
+        return torch.ops.aten.threshold_backward.grad_input(grad, out, 0, grad_input=grad)
+    return torch.ops.aten.threshold_backward(grad, out, 0)
+
+
 class _Finish(torch.autograd.Function):
     """relu(x * factor + skip); no factor: 1, no skip: 0."""
 
@@ -44,5 +54,5 @@ class _Finish(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None]:
         out, factor = ctx.saved_tensors
-        grad = torch.ops.aten.threshold_backward(grads[0], out, 0)
+        grad = mask_gradient(grads[0], out)
         return grad if factor is None else grad * factor, grad if ctx.skipped else None, None

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from c2vl_lab.models.products import multiply, weight_gradient
+from c2vl_lab.models.products import apart, multiply_each, weight_gradients
 
 
 class Transform(NamedTuple):
@@ -76,11 +76,9 @@ class _FourierConvolution(torch.autograd.Function):
         into, kernel, back = transform(frames, taps, stride, x.dtype)
         signal = _over_time(into, x)  # (Q, V * B, C)
         weights = (kernel @ weight.view(-1, taps).t()).view(-1, outputs, inputs)
-        product = x.new_empty(*signal.shape[:2], outputs)
-        # the constant frequency comes first and only its product reaches all frames alike
-        constant = None if bias is None else bias * (frames + taps // 2)
-        for q in range(len(into)):
-            product[q] = multiply(signal[q], weights[q], constant if q == 0 else None)
+        product = multiply_each(signal, weights)
+        if bias is not None:  # the constant frequency comes first and only its product reaches all frames alike
+            product[0].add_(bias, alpha=frames + taps // 2)
         ctx.save_for_backward(signal, weights)
         ctx.sizes = (frames, taps, stride, bias is not None)
         return _back_to_time(back, product, x.shape)
@@ -91,10 +89,8 @@ class _FourierConvolution(torch.autograd.Function):
         frames, taps, stride, biased = ctx.sizes
         into, kernel, back = transform(frames, taps, stride, grad.dtype)
         product = _over_time(back.t().contiguous(), grad)
-        on_signal, on_weights = torch.empty_like(signal), torch.empty_like(weights)
-        for q in range(len(into)):
-            on_weights[q] = weight_gradient(product[q], signal[q])
-            on_signal[q] = multiply(product[q], weights[q].t())
+        on_weights = weight_gradients(product, signal)
+        on_signal = multiply_each(product, weights.transpose(1, 2))
         on_kernel = (kernel.t() @ on_weights.flatten(1)).t().reshape(*weights.shape[1:], taps, 1)
         on_bias = grad.sum(dim=(0, 1, 2)) if biased else None
         return _back_to_time(into.t().contiguous(), on_signal, grad.shape), on_kernel, on_bias, None
@@ -103,10 +99,12 @@ class _FourierConvolution(torch.autograd.Function):
 def _over_time(matrix: Tensor, x: Tensor) -> Tensor:
     """(Q, T) and (V, T, B, C) -> (Q, V * B, C)."""
     joints, frames, bodies, channels = x.shape
-    out = x.new_empty(len(matrix), joints, bodies * channels)
-    for joint in range(joints):
-        torch.mm(matrix, x[joint].view(frames, -1), out=out[:, joint])
-    return out.view(-1, joints * bodies, channels)
+    out = apart(x, len(matrix), joints * bodies, channels)
+    for one, into in zip(
+        x.view(joints, frames, -1).unbind(0), out.view(len(matrix), joints, -1).unbind(1), strict=True
+    ):
+        torch.mm(matrix, one, out=into)
+    return out
 
 
 def _back_to_time(matrix: Tensor, product: Tensor, shape: torch.Size) -> Tensor:
@@ -114,6 +112,6 @@ def _back_to_time(matrix: Tensor, product: Tensor, shape: torch.Size) -> Tensor:
     joints, _, bodies, _ = shape
     out = product.new_empty(joints, len(matrix), bodies * product.shape[2])
     flat = product.view(len(product), joints, -1)
-    for joint in range(joints):
-        torch.mm(matrix, flat[:, joint], out=out[joint])
+    for one, into in zip(flat.unbind(1), out.unbind(0), strict=True):
+        torch.mm(matrix, one, out=into)
     return out.view(joints, len(matrix), bodies, -1)

@@ -1,8 +1,7 @@
 """The graph convolution of ST-GCN for a processor: neighbours are added up edge by edge.
 
 A skeleton is a tree, so the three partitions together hold about 3 V non-zero weights of 3 V²: adding up along these
-edges costs next to nothing. Nothing but the input is kept for the way back; making the rest anew is quicker than
-fetching it from memory.
+edges costs next to nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +13,9 @@ from torch import Tensor
 
 from c2vl_lab.models.products import multiply, weight_gradient
 
-FEW = 32  # channels
+FEW = 32  # channels that a block makes
+FEWEST = 4  # channels that it gets: too thin for a product of their own
+Both = tuple[Tensor, Tensor]
 
 
 class Edges(NamedTuple):
@@ -38,7 +39,9 @@ class Edges(NamedTuple):
         return cls(part, source, target, plan)  # type: ignore[arg-type]  # pairs, which tuple() does not tell
 
 
-def graph_convolution(x: Tensor, weight: Tensor, offset: Tensor, adjacency: Tensor, edges: Edges) -> Tensor:
+def graph_convolution(
+    x: Tensor, weight: Tensor, offset: Tensor, adjacency: Tensor, edges: Edges
+) -> tuple[Tensor, Tensor]:
     """Sum over the partitions of (sum over neighbours) x (channel mix).
 
     Args:
@@ -49,71 +52,80 @@ def graph_convolution(x: Tensor, weight: Tensor, offset: Tensor, adjacency: Tens
         edges: of the adjacency.
 
     Returns:
-        (V, T, B, C').
+        (V, T, B, C') and x itself, for the residual path: what comes back along it is then added to in place.
     """
     strength = adjacency[edges.part, edges.source, edges.target]
-    convolution = _EdgeByEdge if weight.shape[1] <= FEW else _SumsThenMix
-    rows = x.contiguous().flatten(1, 2)
-    return convolution.apply(rows, strength, weight, offset, edges).view(*x.shape[:3], -1)
+    convolution = _EdgeByEdge if weight.shape[1] <= FEW and weight.shape[2] > FEWEST else _SumsThenMix
+    out, rows = convolution.apply(x.contiguous().flatten(1, 2), strength, weight, offset, edges)
+    return out.view(*x.shape[:3], -1), rows.view(x.shape)
 
 
 class _SumsThenMix(torch.autograd.Function):
-    """x (V, R, C), strength (E), weight (K, C', C), offset (V, C') -> (V, R, C').
+    """x (V, R, C), strength (E), weight (K, C', C), offset (V, C') -> (V, R, C') and x.
 
-    K sums side by side, then one product: for blocks whose channels grow.
+    K sums side by side, then one product: for the first block and for many channels.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, strength: Tensor, weight: Tensor, offset: Tensor, edges: Edges) -> Tensor:
-        ctx.save_for_backward(x, strength, weight)
-        ctx.edges = edges
+    def forward(ctx: Any, x: Tensor, strength: Tensor, weight: Tensor, offset: Tensor, edges: Edges) -> Both:
         wide = weight.permute(1, 0, 2).flatten(1)
-        sums = _sums_side_by_side(x, _by_part(strength, edges), edges)
-        return multiply(sums.flatten(0, 1), wide).view(*x.shape[:2], -1).add_(offset[:, None])
+        sums = _sums_side_by_side(x, _by_part(strength, edges), edges).flatten(0, 1)
+        ctx.save_for_backward(x, strength, weight, sums)
+        ctx.edges = edges
+        ctx.set_materialize_grads(False)
+        return multiply(sums, wide).view(*x.shape[:2], -1).add_(offset[:, None]), x
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, strength, weight = ctx.saved_tensors
+        x, strength, weight, sums = ctx.saved_tensors
         grad, factors = grads[0].contiguous(), _by_part(strength, ctx.edges)
         rows = grad.flatten(0, 1)
-        on_wide = weight_gradient(rows, _sums_side_by_side(x, factors, ctx.edges).flatten(0, 1))
+        on_wide = weight_gradient(rows, sums)
         on_weight = on_wide.view(weight.shape[1], weight.shape[0], weight.shape[2]).permute(1, 0, 2)
-        on_x, on_strength = torch.zeros_like(x), []
+        on_x, on_strength = _begun(x, grads[1]), []
+        sent, flat = on_x.flatten(1).unbind(0), x.flatten(1).unbind(0)
         for part, among in enumerate(ctx.edges.plan):
-            on_sums = multiply(rows, weight[part].t()).view_as(x)
+            on_sums = multiply(rows, weight[part].t()).view(len(x), -1).unbind(0)
             for (source, target), factor in zip(among, factors[part], strict=True):
-                on_x[source].add_(on_sums[target], alpha=factor)
-                on_strength.append(torch.dot(on_sums[target].flatten(), x[source].flatten()))
+                sent[source].add_(on_sums[target], alpha=factor)
+                on_strength.append(torch.dot(on_sums[target], flat[source]))
         return on_x, torch.stack(on_strength), on_weight, grad.sum(dim=1), None
 
 
 class _EdgeByEdge(torch.autograd.Function):
-    """The same, one small product per edge, whose rows stay in the cache; for blocks of few channels."""
+    """The same, one small product per edge, whose rows stay in the cache; for few channels."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, strength: Tensor, weight: Tensor, offset: Tensor, edges: Edges) -> Tensor:
+    def forward(ctx: Any, x: Tensor, strength: Tensor, weight: Tensor, offset: Tensor, edges: Edges) -> Both:
         ctx.save_for_backward(x, strength, weight)
         ctx.edges = edges
-        kernels = weight.transpose(1, 2).contiguous()
         out = x.new_empty(*x.shape[:2], weight.shape[1])
-        begun: set[int] = set()
+        rows, into, starts = x.unbind(0), out.unbind(0), list(offset.unbind(0))
+        kernels = weight.transpose(1, 2).contiguous().unbind(0)
         for part, source, target, factor in _walk(edges, strength):
-            start = out[target] if target in begun else offset[target]
-            torch.addmm(start, x[source], kernels[part], alpha=factor, out=out[target])
-            begun.add(target)
-        return out
+            torch.addmm(starts[target], rows[source], kernels[part], alpha=factor, out=into[target])
+            starts[target] = into[target]
+        ctx.set_materialize_grads(False)
+        return out, x
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, strength, weight = ctx.saved_tensors
-        grad, on_x, edges = grads[0].contiguous(), torch.zeros_like(x), ctx.edges
+        grad, on_x, edges = grads[0].contiguous(), _begun(x, grads[1]), ctx.edges
         products = weight.new_empty(len(strength), *weight.shape[1:])
+        rows, sent, kernels, into = x.unbind(0), on_x.unbind(0), weight.unbind(0), products.unbind(0)
+        grad_rows, grad_columns = grad.unbind(0), grad.transpose(1, 2).unbind(0)
         for edge, (part, source, target, factor) in enumerate(_walk(edges, strength)):
-            on_x[source].addmm_(grad[target], weight[part], alpha=factor)
-            torch.mm(grad[target].t(), x[source], out=products[edge])
+            sent[source].addmm_(grad_rows[target], kernels[part], alpha=factor)
+            torch.mm(grad_columns[target], rows[source], out=into[edge])
         on_strength = (products * weight[edges.part]).sum(dim=(1, 2))
         on_weight = torch.zeros_like(weight).index_add_(0, edges.part, products * strength[:, None, None])
         return on_x, on_strength, on_weight, grad.sum(dim=1), None
+
+
+def _begun(x: Tensor, grad: Tensor | None) -> Tensor:
+    """The gradient on x so far: what came back along the residual path, where there is one."""
+    return torch.zeros_like(x) if grad is None else grad.contiguous()
 
 
 def _walk(edges: Edges, strength: Tensor) -> list[tuple[int, int, int, float]]:
@@ -133,19 +145,20 @@ def _sums_side_by_side(x: Tensor, factors: list[list[float]], edges: Edges) -> T
     """(V, R, C) -> (V, R, K * C)."""
     sums = x.new_empty(*x.shape[:2], len(edges.plan), x.shape[2])
     for part, among in enumerate(edges.plan):
-        _collect(sums[:, :, part], x, list(among), factors[part])
+        _collect(sums[:, :, part].unbind(0), x.unbind(0), among, factors[part])
     return sums.flatten(2)
 
 
-def _collect(into: Tensor, x: Tensor, among: list[tuple[int, int]], factors: list[float]) -> Tensor:
-    """``into[target]`` becomes the sum of factor * x[source] over its edges, zero without any; returned."""
+def _collect(
+    into: tuple[Tensor, ...], rows: tuple[Tensor, ...], among: tuple[tuple[int, int], ...], factors: list[float]
+) -> None:
+    """``into[target]`` becomes the sum of factor * rows[source] over its edges, zero without any."""
     begun: set[int] = set()
     for (source, target), factor in zip(among, factors, strict=True):
         if target in begun:
-            into[target].add_(x[source], alpha=factor)
+            into[target].add_(rows[source], alpha=factor)
         else:
-            torch.mul(x[source], factor, out=into[target])
+            torch.mul(rows[source], factor, out=into[target])
         begun.add(target)
     for target in set(range(len(into))) - begun:
-        into[target] = 0  # a tip has nobody farther out, the root nobody nearer
-    return into
+        into[target].zero_()  # a tip has nobody farther out, the root nobody nearer

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 
+from c2vl_lab.models.dropping import mask_gradient
+
 Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
 
@@ -66,7 +68,7 @@ class _BatchNorm(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, spread, out = ctx.saved_tensors
         eps, copies = ctx.constants
-        grad = grads[0] if out is None else torch.ops.aten.threshold_backward(grads[0], out, 0)
+        grad = grads[0] if out is None else mask_gradient(grads[0].contiguous(), out)
         grad, image = grad.contiguous().permute(0, 3, 1, 2), x.permute(0, 3, 1, 2)
         running, saved = ((mean, spread), (None, None)) if copies else ((None, None), (mean, spread))
         on_x, on_weight, on_bias = torch.ops.aten.native_batch_norm_backward(

@@ -12,7 +12,9 @@ from torch.nn.functional import conv2d
 
 AVX512 = "AVX512" in torch.backends.cpu.get_cpu_capability()
 FEWEST = 16  # images; with fewer, torch on one thread turns a convolution of size 1 into a matrix product again
+APART = 64  # floats
 PIXELS = 8  # in an image; shorter ones leave the library too little to do at a time
+WIDE = 128  # channels; for fewer, the copy of each product costs more than the faster library saves
 
 
 def multiply(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -21,6 +23,36 @@ def multiply(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     if images:
         return _flat(conv2d(_as_images(rows, images), weight.contiguous()[:, :, None, None], bias))
     return torch.mm(rows, weight.t()) if bias is None else torch.addmm(bias, rows, weight.t())
+
+
+def apart(like: Tensor, count: int, rows: int, channels: int) -> Tensor:
+    """An empty (Q, R, C) of contiguous (R, C), a little apart: powers of two between them fill the same cache lines."""
+    size = rows * channels
+    return like.new_empty(count, size + APART)[:, :size].view(count, rows, channels)
+
+
+def multiply_each(rows: Tensor, weights: Tensor) -> Tensor:
+    """(Q, R, C) of contiguous (R, C), and (Q, C', C) -> (Q, R, C') like these, each by its own weight."""
+    out = apart(rows, len(rows), rows.shape[1], weights.shape[1])
+    if not _by_convolution(weights):
+        return torch.bmm(rows, weights.transpose(1, 2), out=out)
+    for each, one, weight in zip(out.unbind(0), rows.unbind(0), weights.unbind(0), strict=True):
+        each.copy_(multiply(one, weight))
+    return out
+
+
+def weight_gradients(on_out: Tensor, rows: Tensor) -> Tensor:
+    """(Q, R, C') and (Q, R, C) of contiguous ones -> (Q, C', C), the sums over rows of their outer products."""
+    out = rows.new_empty(len(rows), on_out.shape[2], rows.shape[2])
+    if not _by_convolution(out):
+        return torch.bmm(on_out.transpose(1, 2), rows, out=out)
+    for each, sent, one in zip(out.unbind(0), on_out.unbind(0), rows.unbind(0), strict=True):
+        each.copy_(weight_gradient(sent, one))
+    return out
+
+
+def _by_convolution(weights: Tensor) -> bool:
+    return AVX512 and weights.dtype == torch.float32 and min(weights.shape[1:]) >= WIDE
 
 
 def weight_gradient(on_out: Tensor, rows: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from c2vl_lab.models.stgcn import STGCN, GraphBlock
 
 # From this many channels on the Fourier transform pays: direct convolutions gain most from AVX-512.
-FOURIER_FROM = 128 if "AVX512" in torch.backends.cpu.get_cpu_capability() else 32
+FOURIER_FROM = 64 if "AVX512" in torch.backends.cpu.get_cpu_capability() else 32
 
 
 def narrow_form(model: STGCN, x: Tensor) -> Tensor:
@@ -47,7 +47,8 @@ def narrow_form(model: STGCN, x: Tensor) -> Tensor:
 def _training_block(x: Tensor, block: GraphBlock, adjacency: Tensor, edges: Edges, copies: int) -> Tensor:
     """(V, T, B, C) -> (V, T', B, C'), batch norm by this batch."""
     weight, offset = _mix(block, adjacency)
-    out = normalise(graph_convolution(x, weight, offset, adjacency, edges), block.mix_norm, copies, relu=True)
+    out, x = graph_convolution(x, weight, offset, adjacency, edges)
+    out = normalise(out, block.mix_norm, copies, relu=True)
     out = normalise(_convolution(out, block.time), block.time_norm, copies, left_out=block.time.bias)
     skip = x if block.residual else None
     if block.skip is not None and block.skip_norm is not None:
@@ -59,13 +60,15 @@ def _evaluation_block(x: Tensor, block: GraphBlock, adjacency: Tensor, edges: Ed
     """(V, T, B, C) -> (V, T', B, C'), batch norm by the running statistics: part of the weights."""
     weight, offset = _mix(block, adjacency)
     scale, shift = scale_and_shift(block.mix_norm)
-    out = graph_convolution(x, weight * scale[:, None], offset * scale + shift, adjacency, edges)
+    out, x = graph_convolution(x, weight * scale[:, None], offset * scale + shift, adjacency, edges)
     out = torch.relu(out) if torch.is_grad_enabled() else out.relu_()
     out = _convolution(out, block.time, block.time_norm)
     skip = x if block.residual else None
     if block.skip is not None:
         skip = _convolution(x, block.skip, block.skip_norm)
-    return finish_block(out, skip, 0.0)
+    if torch.is_grad_enabled():
+        return finish_block(out, skip, 0.0)
+    return (out if skip is None else out.add_(skip)).relu_()
 
 
 def _mix(block: GraphBlock, adjacency: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,7 +87,9 @@ def _convolution(x: Tensor, layer: nn.Conv2d, norm: nn.BatchNorm2d | None = None
     if norm is not None:
         scale, shift = scale_and_shift(norm)
         weight, bias = weight * scale[:, None, None, None], cast(Tensor, layer.bias) * scale + shift
-    if taps > 1 and layer.in_channels >= FOURIER_FROM:
+    if (
+        taps > 1 and layer.in_channels >= FOURIER_FROM * stride
+    ):  # a stride skips half of the direct work and not of this
         return fourier_convolution(x, weight, bias, stride)
     image = x.permute(0, 3, 1, 2)  # V images of T x B pixels, channels last
     return conv2d(image, weight, bias, (stride, 1), (taps // 2, 0)).permute(0, 2, 3, 1)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib import rcParams
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -28,7 +29,17 @@ METRIC_TITLES = {
     "text_to_skeleton": "text to skeleton, R@1",
     "skeleton_to_text": "skeleton to text, R@1",
 }
-NOT_A_LOSS = ("epoch", "step", "loss", "alpha", "kappa", "lr", "clips_per_second", "seconds", "time")
+NOT_A_LOSS = (
+    *("epoch", "step", "loss", "alpha", "kappa", "lr", "clips_per_second", "seconds", "seconds_left", "time"),
+    *("skipped", "knn1"),
+)
+BESIDE = {  # what is drawn beside the loss, where a log has it: label and factor
+    "alpha": ("alpha (soft targets)", 1),
+    "kappa": ("kappa (logit scale)", 1),
+    "lr": ("learning rate", 1),
+    "knn1": ("1-NN in training, %", 100),
+    "clips_per_second": ("clips a second", 1),
+}
 
 
 def save_figure(figure: Figure, path: str | Path) -> list[Path]:
@@ -53,7 +64,7 @@ def save_figure(figure: Figure, path: str | Path) -> list[Path]:
 def training_curves(
     runs: Sequence[Mapping[str, float]] | Mapping[str, Sequence[Mapping[str, float]]], title: str = ""
 ) -> Figure:
-    """Loss and schedule over the epochs.
+    """Loss with all its terms over the epochs, and beside it what goes with it: :data:`BESIDE`.
 
     Args:
         runs: the rows of one ``metrics.jsonl``, or run name (a seed, say) to rows. With several runs each
@@ -67,25 +78,42 @@ def training_curves(
     tables = [pd.DataFrame(list(rows)) for rows in named.values()]
     if not tables or any(not {"epoch", "loss"} <= set(t.columns) for t in tables):
         raise DataError("Training curves want rows with 'epoch' and 'loss'; run the pre-training first.")
-    terms = [str(c) for c in tables[0] if c not in NOT_A_LOSS and pd.api.types.is_numeric_dtype(tables[0][c])]
-    terms = terms if len(terms) > 1 else []  # a single term is the loss itself
-    schedule = [c for c in ("alpha", "kappa") if c in tables[0]]
-    figure = Figure(figsize=(theme.PAGE_WIDTH, 2.3), layout="constrained")
-    panels = figure.subplots(1, 1 + len(schedule), squeeze=False, width_ratios=[2] + [1] * len(schedule))[0]
-    _curve(panels[0], tables, "loss", theme.ACCENT)
+    terms = loss_terms(tables[0])
+    beside = [name for name in BESIDE if name in tables[0]]
+    figure = Figure(figsize=(theme.PAGE_WIDTH, 3.6 if len(beside) > 2 else 2.3), layout="constrained")
+    first, others = _curve_panels(figure, len(beside))
+    _curve(first, tables, "loss", theme.ACCENT)
     palette = theme.class_colors(len(terms))
     for term, color in zip(terms, palette, strict=True):
-        _curve(panels[0], tables, term, color, width=1.0)
-    panels[0].set(xlabel="epoch", ylabel="loss")
+        _curve(first, tables, term, color, width=1.0)
+    first.set(xlabel="epoch", ylabel="loss")
     if terms:
-        panels[0].legend()
-    for axes, name in zip(panels[1:], schedule, strict=True):
-        _curve(axes, tables, name, theme.MIDDLE)
-        axes.set(xlabel="epoch", ylabel={"alpha": "alpha, share of soft targets", "kappa": "kappa, logit scale"}[name])
-    for axes in panels:
+        first.legend()
+    for axes, name in zip(others, beside, strict=True):
+        label, factor = BESIDE[name]
+        _curve(axes, tables, name, theme.MIDDLE, factor=factor)
+        axes.set(xlabel="epoch", ylabel=label)
+    for axes in (first, *others):
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     _heading(figure, title)
     return figure
+
+
+def loss_terms(table: pd.DataFrame) -> list[str]:
+    """The columns of a log that are terms of the loss; none where a single term is the loss itself."""
+    terms = [str(c) for c in table if c not in NOT_A_LOSS and pd.api.types.is_numeric_dtype(table[c])]
+    return terms if len(terms) > 1 else []
+
+
+def _curve_panels(figure: Figure, beside: int) -> tuple[Axes, list[Axes]]:
+    """A large panel at the left, and smaller ones right of it: in two rows where there are more than two."""
+    if beside <= 2:
+        panels = figure.subplots(1, 1 + beside, squeeze=False, width_ratios=[2] + [1] * beside)[0]
+        return panels[0], list(panels[1:])
+    columns = (beside + 1) // 2
+    grid = figure.add_gridspec(2, columns + 1, width_ratios=[1.7] + [1] * columns)
+    places = [grid[k // columns, 1 + k % columns] for k in range(beside)]
+    return figure.add_subplot(grid[:, 0]), [figure.add_subplot(place) for place in places]
 
 
 def results_bars(table: pd.DataFrame, metrics: Sequence[str] = ("linear", "knn1"), title: str = "") -> Figure:
@@ -233,14 +261,17 @@ def soft_targets(targets: Any, names: Sequence[str], title: str = "") -> Figure:
     return figure
 
 
-def _curve(axes, tables: list[pd.DataFrame], column: str, color: str, width: float = 1.6) -> None:
-    """Draw a column of several runs: each run faint, their mean strong."""
-    present = [t.set_index("epoch")[column] for t in tables if column in t]
+def _curve(
+    axes: Axes, tables: list[pd.DataFrame], column: str, color: str, width: float = 1.6, factor: float = 1
+) -> None:
+    """Draw a column of several runs: each run faint, their mean strong. What was measured now and then gets dots."""
+    present = [factor * t.set_index("epoch")[column].astype(float).dropna() for t in tables if column in t]
     if len(present) > 1:
         for run in present:
             axes.plot(run.index, run, color=color, linewidth=0.6, alpha=0.45)
     mean = pd.concat(present, axis=1).mean(axis=1)
-    axes.plot(mean.index, mean, color=color, linewidth=width, label=column)
+    mark = "o" if len(mean) < max(map(len, tables)) or len(mean) == 1 else ""
+    axes.plot(mean.index, mean, color=color, linewidth=width, marker=mark, markersize=3, label=column)
 
 
 def _heading(figure: Figure, title: str) -> None:
