@@ -13,6 +13,7 @@ from typing import Any
 
 from c2vl_lab import __version__
 from c2vl_lab.cli_ask import add_ask, ask_dataset
+from c2vl_lab.cli_evaluate import add_evaluate, add_fuse, evaluate_runs, fuse_streams
 from c2vl_lab.cli_pretrain import add_pretrain, pretrain_run
 from c2vl_lab.errors import C2VLError, ConfigError, MissingError
 
@@ -54,9 +55,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_data(_command(commands, "data", "read a data set and show what it holds", _data))
     _add_export(_command(commands, "export", "write a store in another code base's layout", _export))
     add_ask(_command(commands, "ask", "ask a model about every clip", _ask))
+    add_evaluate(_command(commands, "evaluate", "measure finished runs by the field's protocols", _evaluate))
+    add_fuse(_command(commands, "fuse", "fuse finished runs on joints, bones and motion", _fuse))
     report = _command(commands, "report", "write the report of a suite's runs again", _report)
     report.add_argument("runs", help="folder of a suite's runs, for example work/runs/demo/cpu")
     report.add_argument("--output", default="", metavar="DIR", help="default: reports/<suite>-<preset>")
+    report.add_argument("--published", default="", metavar="FILE", help="more published numbers to stand beside: CSV")
     _command(commands, "suites", "list the suites", _suites)
     return parser
 
@@ -243,6 +247,14 @@ def _pretrain(options: argparse.Namespace) -> int:
     return pretrain_run(options, _say)
 
 
+def _evaluate(options: argparse.Namespace) -> int:
+    return evaluate_runs(options, _say)
+
+
+def _fuse(options: argparse.Namespace) -> int:
+    return fuse_streams(options, _say)
+
+
 def _report(options: argparse.Namespace) -> int:
     from c2vl_lab.artifacts import read_json
     from c2vl_lab.bench.report import build_report
@@ -253,7 +265,7 @@ def _report(options: argparse.Namespace) -> int:
     card = read_json(runs / "suite.json")
     output = Path(options.output or Path("reports") / f"{card['suite']}-{card['preset']}")
     title = f"{card['title']} ({card['preset']} preset)"
-    print(f"The report: {build_report(runs, output, title, card['command'])}")
+    print(f"The report: {build_report(runs, output, title, card['command'], options.published)}")
     return 0
 
 

@@ -5,7 +5,8 @@ import pytest
 
 from c2vl_lab.errors import ConfigError, DataError
 from c2vl_lab.evaluate.language import retrieval, zero_shot
-from c2vl_lab.evaluate.probes import confusion_matrix, linear_probe, nearest_neighbours
+from c2vl_lab.evaluate.neighbours import nearest_neighbours
+from c2vl_lab.evaluate.probes import confusion_matrix, linear_probe
 
 
 def blobs(seed=0, clips=120, classes=4, spread=0.3, dim=8):

@@ -12,6 +12,7 @@ from typing import Any
 import c2vl_lab
 from c2vl_lab.artifacts import atomic_folder, atomic_path, file_sha256, write_json
 from c2vl_lab.bench.notebooks import is_finished
+from c2vl_lab.bench.published import standings
 from c2vl_lab.bench.report_figures import draw_section, origin
 from c2vl_lab.bench.report_page import Page, render
 from c2vl_lab.bench.report_tables import markdown, sections
@@ -19,7 +20,9 @@ from c2vl_lab.bench.results import Run, find_runs, results_frame
 from c2vl_lab.bench.suite import is_place
 
 
-def build_report(runs_dir: str | Path, report_dir: str | Path, title: str, command: str = "") -> Path:
+def build_report(
+    runs_dir: str | Path, report_dir: str | Path, title: str, command: str = "", published: str | Path = ""
+) -> Path:
     """Write a report on all runs below a folder.
 
     The folder gets ``index.html`` (one self-contained page), ``results.csv`` and ``results.parquet`` (one row a
@@ -32,6 +35,7 @@ def build_report(runs_dir: str | Path, report_dir: str | Path, title: str, comma
         report_dir: folder of the report; an older report there is replaced.
         title: heading; "generated clips" and "stand-in teacher" are added where that is so.
         command: what a reader types to get the same report.
+        published: one's own file of published numbers, see :func:`c2vl_lab.bench.published.published`.
 
     Returns:
         Path of ``index.html``.
@@ -45,8 +49,9 @@ def build_report(runs_dir: str | Path, report_dir: str | Path, title: str, comma
     rest = [run for run in runs if run.status != "complete"]
     heading = full_title(title, runs)
     found = sections(runs)
+    beside = standings(complete, published)  # before anything is written: the file may be wrong
     report_dir.mkdir(parents=True, exist_ok=True)
-    _write_tables(report_dir, complete, markdown(heading, found, rest, command))
+    _write_tables(report_dir, complete, markdown(heading, found, rest, command, beside))
     with atomic_folder(report_dir / "figures") as folder:
         names = [f"{number}-" if len(found) > 1 else "" for number in range(1, len(found) + 1)]
         note = origin(complete)
@@ -56,7 +61,7 @@ def build_report(runs_dir: str | Path, report_dir: str | Path, title: str, comma
     links = _copy_notebooks(runs_dir, runs, report_dir)
     manifest = _manifest(report_dir, heading, command, runs)
     write_json(report_dir / "manifest.json", manifest)
-    page = Page(heading, command, found, drawn, complete, rest, links, manifest, runs_dir, note)
+    page = Page(heading, command, found, drawn, complete, rest, links, manifest, runs_dir, note, beside)
     with atomic_path(report_dir / "index.html") as temporary:
         temporary.write_text(render(page), encoding="utf-8")
     return report_dir / "index.html"

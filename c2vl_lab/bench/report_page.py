@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from c2vl_lab.bench.report_figures import Picture, data_uri, examples, newest
-from c2vl_lab.bench.report_tables import Against, Section, costs, published
+from c2vl_lab.bench.report_protocols import protocol_rows
+from c2vl_lab.bench.report_tables import Against, Section, costs
 from c2vl_lab.bench.results import Run
 
 
@@ -26,6 +27,7 @@ class Page:
         manifest: what made the report.
         runs_dir: where map and examples are looked for.
         note: what has to be said about data and teacher.
+        published: numbers of the literature with ours among them.
     """
 
     title: str
@@ -38,6 +40,7 @@ class Page:
     manifest: dict[str, Any]
     runs_dir: Path
     note: str
+    published: list[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,13 @@ def render(page: Page) -> str:
         page=page,
         style=(room / "report_page.css").read_text(encoding="utf-8"),
         parts=list(zip(page.sections, page.pictures, map(tiles, page.sections), strict=True)),
+        protocols=list(map(protocol_rows, page.sections)),
         map_json=_script_safe(map_json.read_text(encoding="utf-8")) if map_json else "",
         plotly=_plotly_library() if map_json else "",
         map_png=data_uri(map_png.read_bytes()) if map_png else "",
         examples=examples(page.runs_dir),
         costs=costs(page.complete).to_dict("records"),
-        published=published(),
+        published=page.published,
         notes=list(dict.fromkeys(str(n) for run in page.complete for n in run.results.get("notes", []))),
         other_notebooks={name: link for name, link in page.links.items() if name not in run_names},
     )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 import pandas as pd
@@ -223,14 +221,22 @@ def costs(runs: Sequence[Run]) -> pd.DataFrame:
     return table.assign(runs=grouped.size()).reset_index()
 
 
-def published() -> list[dict[str, str]]:
-    """Numbers of the literature, each with its source: columns method to source of ``published.csv``."""
-    with (files("c2vl_lab.bench") / "published.csv").open(encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
+def markdown(
+    title: str,
+    found: Sequence[Section],
+    failed: Sequence[Run],
+    command: str,
+    beside: Sequence[dict[str, str]] = (),
+) -> str:
+    """The result tables as Markdown, to be committed or sent.
 
-
-def markdown(title: str, found: Sequence[Section], failed: Sequence[Run], command: str) -> str:
-    """The result tables as Markdown, to be committed or sent."""
+    Args:
+        title: heading.
+        found: one section for each data set and protocol.
+        failed: runs that are not complete.
+        command: what a reader types to get the same.
+        beside: published numbers and ours, of :func:`c2vl_lab.bench.published.standings`.
+    """
     lines = [f"# {title}", ""]
     for section in found:
         lines += [f"## {section.title}", "", *(f"- {term}: {text}" for term, text in section.facts), ""]
@@ -256,6 +262,14 @@ def markdown(title: str, found: Sequence[Section], failed: Sequence[Run], comman
     if failed:
         lines += ["## Runs that are not complete", ""]
         lines += [f"- {run.path.name} ({run.label}): {run.status}. {run.error}".rstrip() for run in failed] + [""]
+    if beside:
+        lines += ["## Beside the literature", "", "Accuracy in %; ours in bold.", ""]
+        lines += ["| method | evaluation | stream | data set | protocol | % | source |", "|---" * 7 + "|"]
+        for own in beside:
+            method = f"**{_bar_free(own['method'])}**" if own["ours"] else _bar_free(own["method"])
+            cells = [_bar_free(own[c]) for c in ("evaluation", "stream", "dataset", "protocol", "accuracy", "source")]
+            lines.append("| " + " | ".join([method, *cells]) + " |")
+        lines.append("")
     return "\n".join([*lines, f"Made by `{command}`." if command else ""]).rstrip() + "\n"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -34,8 +35,10 @@ def bootstrap_interval(
     count = len(per_clip)
     if count == 0:
         raise DataError("A bootstrap interval wants at least one clip.")
-    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
-    means = draws @ per_clip / count
+    # how often each distinct value is drawn has the same distribution as drawing clip by clip, at any number of clips
+    values, clips = np.unique(per_clip, return_counts=True)
+    draws = np.random.default_rng(seed).multinomial(count, clips / count, size=resamples)
+    means = draws @ values / count
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 
@@ -98,3 +101,27 @@ def compare(first: pd.DataFrame, second: pd.DataFrame) -> Comparison:
     tests = [mcnemar(first[s].to_numpy(), second[s].to_numpy()) for s in first.columns if s in second.columns]
     only_first, only_second, p_values = zip(*tests, strict=True) if tests else ((), (), ())
     return Comparison(float(gain.mean()), low, high, p_values, only_first, only_second)
+
+
+def compare_files(first: str | Path, second: str | Path) -> dict[str, Comparison]:
+    """Compare two runs by every prediction that both have kept.
+
+    Args:
+        first, second: their ``predictions.parquet``: ``name``, ``label`` and a column of predicted classes each.
+
+    Returns:
+        Column name to comparison, in the order of the first file.
+
+    Raises:
+        DataError: no column in common, or the runs were tested on different clips or labels.
+    """
+    one, other = (pd.read_parquet(path).set_index("name").sort_index() for path in (first, second))
+    shared = [str(column) for column in one if column in other and column != "label"]
+    both = "label" in one and "label" in other
+    if not shared or not both or not one["label"].equals(other["label"]):
+        raise DataError(
+            f"{first} and {second}: wanted predictions of the same clips with the same labels and a column that both "
+            f"have; found {len(one)} and {len(other)} clips, and in common: {', '.join(shared) or 'none'}."
+        )
+    right = {c: [table[c].eq(table["label"]).to_frame(0) for table in (one, other)] for c in shared}
+    return {column: compare(*pair) for column, pair in right.items()}

@@ -1,4 +1,4 @@
-"""Linear probe and k-nearest neighbours on features that were extracted once."""
+"""The linear probe on features that were extracted once: logistic regression, and what any linear probe returns."""
 
 from __future__ import annotations
 
@@ -7,10 +7,36 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from c2vl_lab.errors import ConfigError, DataError
+from c2vl_lab.errors import DataError
 
-NEIGHBOURS = (1, 5, 10, 20)
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+
+
+@dataclass(frozen=True)
+class LinearClassifier:
+    """A fitted linear probe, ready for features that it has not seen.
+
+    Attributes:
+        mean, spread: (D,) that standardise a feature; 0 and 1 for a probe on features as they are.
+        weights: (D, C), one column a class; ``bias``: (C,).
+        classes: (C,) class indices of the columns: those of the training part.
+    """
+
+    mean: np.ndarray
+    spread: np.ndarray
+    weights: np.ndarray
+    bias: np.ndarray
+    classes: np.ndarray
+
+    def scores(self, features: np.ndarray) -> np.ndarray:
+        """(m, highest class + 1) logits in float64; minus infinity for a class that the training part lacks."""
+        found = np.full((len(features), int(self.classes.max()) + 1), -np.inf)
+        found[:, self.classes] = ((features.astype(np.float64) - self.mean) / self.spread) @ self.weights + self.bias
+        return found
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """(m,) class indices."""
+        return self.scores(features).argmax(axis=1)
 
 
 @dataclass(frozen=True)
@@ -19,17 +45,25 @@ class ProbeResult:
 
     Attributes:
         predicted: (n_test,) class indices.
-        setting: the chosen inverse regularisation C.
-        validation: mean accuracy of that C over the folds inside the training part.
+        setting: the chosen inverse regularisation C, or the learning rate.
+        validation: mean accuracy of that setting over the folds inside the training part; NaN where nothing was chosen.
+        classifier: the probe itself.
     """
 
     predicted: np.ndarray
     setting: float
     validation: float
+    classifier: LinearClassifier
 
 
 def linear_probe(
-    train: np.ndarray, labels: np.ndarray, groups: np.ndarray, test: np.ndarray, seed: int = 0, folds: int = 3
+    train: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    test: np.ndarray,
+    seed: int = 0,
+    folds: int = 3,
+    unlabelled: np.ndarray | None = None,
 ) -> ProbeResult:
     """Multinomial logistic regression on standardised frozen features.
 
@@ -42,60 +76,42 @@ def linear_probe(
         train: (n, D) features; labels, groups: (n,); test: (m, D) features.
         seed: shuffles the folds.
         folds: number of folds, at most the number of groups.
+        unlabelled: (k, D) features whose mean and spread standardise, where few of the training clips are labelled;
+            None: those of ``train``.
 
     Raises:
         DataError: the training part holds fewer than two classes, or features are not finite.
     """
-    train, test = _standardised(train, test)
-    if len(np.unique(labels)) < 2:
-        raise DataError("A linear probe wants at least two classes in the training part.")
+    check_probe(train, labels, test)
+    mean, spread = standards(train if unlabelled is None else unlabelled)
+    scaled = (train.astype(np.float64) - mean) / spread
     scores = np.zeros(len(STRENGTHS))
-    parts = _parts(labels, groups, seed, folds)
+    parts = held_out_parts(labels, groups, seed, folds)
     for fit, held in parts:
         start = None
         for index, strength in enumerate(STRENGTHS):
-            model = _logistic(train[fit], labels[fit], strength, start)
+            model = _logistic(scaled[fit], labels[fit], strength, start)
             start = model.coef_, model.intercept_
-            scores[index] += float((model.predict(train[held]) == labels[held]).mean()) / len(parts)
+            scores[index] += float((model.predict(scaled[held]) == labels[held]).mean()) / len(parts)
     best = int(np.argmax(scores))
-    model = _logistic(train, labels, STRENGTHS[best], None)
-    return ProbeResult(model.predict(test), STRENGTHS[best], float(scores[best]))
+    model = _logistic(scaled, labels, STRENGTHS[best], None)
+    weights, bias = model.coef_.T, model.intercept_
+    if len(model.classes_) == 2:  # scikit-learn keeps the difference of the two
+        weights, bias = np.hstack([np.zeros_like(weights), weights]), np.array([0.0, bias[0]])
+    classifier = LinearClassifier(mean, spread, weights, bias, model.classes_)
+    return ProbeResult(classifier.predict(test), STRENGTHS[best], float(scores[best]), classifier)
 
 
-def nearest_neighbours(
-    train: np.ndarray, labels: np.ndarray, test: np.ndarray, neighbours: tuple[int, ...] = NEIGHBOURS
-) -> dict[int, np.ndarray]:
-    """Majority vote of the k nearest training clips by cosine, all k in one pass.
-
-    Features are centred on the training mean first. A tie goes to the lowest class index, as in scikit-learn.
-
-    Args:
-        train: (n, D) features; labels: (n,); test: (m, D) features.
-        neighbours: the k; those larger than n are left out.
-
-    Returns:
-        k to (m,) predicted class indices.
+def check_probe(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> None:
+    """Refuse what no probe can learn from.
 
     Raises:
-        ConfigError: no k fits the training part.
+        DataError: the training part holds fewer than two classes, or features are not finite.
     """
-    wanted = tuple(k for k in neighbours if k <= len(train))
-    if not wanted:
-        raise ConfigError(f"k of {neighbours} asked for, but the training part has only {len(train)} clips.")
-    mean = train.mean(axis=0)
-    bank, query = _unit(train - mean), _unit(test - mean)
-    classes = int(labels.max()) + 1
-    votes = {k: np.empty(len(test), np.int64) for k in wanted}
-    for start in range(0, len(query), 1024):
-        part = slice(start, start + 1024)
-        similarity = query[part] @ bank.T
-        top = np.argpartition(-similarity, max(wanted) - 1, axis=1)[:, : max(wanted)]
-        order = np.argsort(-np.take_along_axis(similarity, top, axis=1), axis=1, kind="stable")
-        near = labels[np.take_along_axis(top, order, axis=1)]
-        for k in wanted:
-            counts = (near[:, :k, None] == np.arange(classes)).sum(axis=1)
-            votes[k][part] = counts.argmax(axis=1)
-    return votes
+    if not (np.isfinite(train).all() and np.isfinite(test).all()):
+        raise DataError("Features hold values that are not finite; look at the encoder's training log.")
+    if len(np.unique(labels)) < 2:
+        raise DataError("A linear probe wants at least two classes in the training part.")
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -105,7 +121,9 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) ->
     return matrix
 
 
-def _parts(labels: np.ndarray, groups: np.ndarray, seed: int, folds: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def held_out_parts(
+    labels: np.ndarray, groups: np.ndarray, seed: int, folds: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """(clips to fit, clips held out) of the folds that leave two classes to fit; none where there are too few clips."""
     from sklearn.model_selection import GroupKFold, StratifiedKFold
 
@@ -130,18 +148,13 @@ def _logistic(features: np.ndarray, labels: np.ndarray, strength: float, start):
         model.coef_, model.intercept_ = start
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the strongest C may stop at 300 steps, near enough
+        warnings.filterwarnings("ignore", "The number of unique classes")  # one clip a class is what was asked for
         return model.fit(features, labels)
 
 
-def _standardised(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Zero mean and unit variance by the training part's statistics, float64."""
-    if not (np.isfinite(train).all() and np.isfinite(test).all()):
-        raise DataError("Features hold values that are not finite; look at the encoder's training log.")
-    train, test = train.astype(np.float64), test.astype(np.float64)
-    mean, spread = train.mean(axis=0), train.std(axis=0)
+def standards(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(D,) mean and (D,) spread in float64; a feature that never changes has spread 1."""
+    wide = features.astype(np.float64)
+    mean, spread = wide.mean(axis=0), wide.std(axis=0)
     spread[spread < 1e-8] = 1.0
-    return (train - mean) / spread, (test - mean) / spread
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return mean, spread

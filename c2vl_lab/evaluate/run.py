@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import pandas as pd
 import torch
 
-from c2vl_lab import __version__
-from c2vl_lab.artifacts import atomic_path, write_json
-from c2vl_lab.concepts import effective_targets, text_features
-from c2vl_lab.config import to_dict
+from c2vl_lab.artifacts import atomic_path, read_json, write_json
 from c2vl_lab.data.copies import copies_of_training
-from c2vl_lab.data.transforms import coordinates
-from c2vl_lab.embed import embed
+from c2vl_lab.evaluate.about import about_encoder, about_run, about_targets
 from c2vl_lab.evaluate.language import retrieval, zero_shot
-from c2vl_lab.evaluate.probes import confusion_matrix, linear_probe, nearest_neighbours
+from c2vl_lab.evaluate.neighbours import nearest_neighbours
+from c2vl_lab.evaluate.outcome import class_record
+from c2vl_lab.evaluate.probes import linear_probe
+from c2vl_lab.evaluate.protocols import PROTOCOLS, check_protocols, run_protocols
+from c2vl_lab.evaluate.rows import share
+from c2vl_lab.evaluate.spaces import class_points, joint_space, run_features
+from c2vl_lab.evaluate.subject import Subject
 from c2vl_lab.experiment import Experiment, load_learner
 from c2vl_lab.learners.base import Learner
 from c2vl_lab.learners.concept import ConceptLearner
 from c2vl_lab.learners.supervised import SupervisedLearner
 from c2vl_lab.logs import read_metrics
-from c2vl_lab.models.encoders import build_encoder, parameter_count
-from c2vl_lab.prompts.class_prompts import class_prompts, class_sentences
 from c2vl_lab.run_config import TRAINED
 
+__all__ = ["class_points", "evaluate", "joint_space", "run_features"]
 Progress = Callable[[str], None] | None
-PACKAGES = ("torch", "numpy", "scikit-learn", "sentence-transformers", "timm", "open_clip_torch", "umap-learn")
 
 
-def evaluate(experiment: Experiment, run_dir: str | Path, progress: Progress = None) -> dict[str, Any]:
+def evaluate(
+    experiment: Experiment,
+    run_dir: str | Path,
+    progress: Progress = None,
+    protocols: str = "",
+    class_splits: str = "",
+) -> dict[str, Any]:
     """Linear probe and k-NN of the run's features; zero-shot and retrieval where a language space was learned.
 
     Nothing is chosen on the test part: the probe's setting comes from folds inside the training part, and the
@@ -46,10 +50,19 @@ def evaluate(experiment: Experiment, run_dir: str | Path, progress: Progress = N
         run_dir: folder of the run (holds the checkpoint of a trained arm); gets ``results.json``,
             ``predictions.parquet`` and ``features.npy``.
         progress: receives a line for each step.
+        protocols: more protocols of :data:`~c2vl_lab.evaluate.protocols.PROTOCOLS`, with commas between, or "all";
+            their numbers stand under ``protocols`` in the results, their predictions in columns of their own. What an
+            earlier call has measured of the same features and labels stays.
+        class_splits: one's own file of seen and unseen classes for the protocol "zero-shot", see
+            :func:`~c2vl_lab.evaluate.class_splits.class_splits`.
 
     Returns:
         The content of ``results.json``.
+
+    Raises:
+        ConfigError: an unknown protocol.
     """
+    wanted = check_protocols(protocols)
     say = progress or (lambda line: None)
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -62,9 +75,9 @@ def evaluate(experiment: Experiment, run_dir: str | Path, progress: Progress = N
         part[np.isfinite(features[part]).all(axis=1)] for part in (experiment.split.train, experiment.split.test)
     )
     probe = linear_probe(features[train], labels[train], groups[train], features[test], seed=experiment.config.seed)
-    near = nearest_neighbours(features[train], labels[train], features[test])
-    metrics: dict[str, Any] = {"linear": _share(probe.predicted, labels[test])}
-    metrics |= {f"knn{k}": _share(predicted, labels[test]) for k, predicted in near.items()}
+    near = nearest_neighbours(features[train], labels[train], features[test], device=experiment.device)
+    metrics: dict[str, Any] = {"linear": share(probe.predicted, labels[test])}
+    metrics |= {f"knn{k}": share(predicted, labels[test]) for k, predicted in near.items()}
     copied = np.isin(test, experiment.split.test[copies_of_training(experiment.store, experiment.split)])
     if copied.any():
         metrics |= _without_copies({"linear": probe.predicted, "knn1": near[1]}, labels[test], ~copied)
@@ -73,128 +86,35 @@ def evaluate(experiment: Experiment, run_dir: str | Path, progress: Progress = N
     if isinstance(learner, ConceptLearner) and "language" in learner.concepts:
         metrics |= _language(experiment, learner, features, test)
     say("  ".join(f"{name} {100 * metrics[name]:.1f}" for name in ("linear", "knn1")))
+    subject = Subject(experiment, learner, encoder, features, train, test, probe.classifier, class_splits)
+    about = {"name": [experiment.store.names[i] for i in test], "label": labels[test]}
+    earlier, kept = _earlier(run_dir, features, about, wanted)
+    records, columns = run_protocols(subject, wanted, say)
+    records, columns = {n: r for n in PROTOCOLS if (r := (earlier | records).get(n))}, kept | columns
     rows = read_metrics(run_dir / "metrics.jsonl")
     result = {
-        **_about(experiment, train, test, int(copied.sum())),
-        **({} if encoder is None else {"encoder": _encoder(experiment.config.encoder, encoder)}),
-        **({"targets": _targets(experiment, learner, features[train])} if isinstance(learner, ConceptLearner) else {}),
+        **about_run(experiment, train, test, int(copied.sum())),
+        **({} if encoder is None else {"encoder": about_encoder(experiment.config.encoder, encoder)}),
+        **({"targets": about_targets(experiment, learner, features[train])} if _has_targets(learner) else {}),
         "feature_dimensions": features.shape[1],
         "seconds": {"pretrain": sum(row["seconds"] for row in rows), "evaluate": time.perf_counter() - start},
         "metrics": metrics,
         "probe": {"C": probe.setting, "validation": probe.validation},
-        **_per_class(experiment.store.classes, labels[test], probe.predicted),
+        "classes": experiment.store.classes,
+        **class_record(experiment.store.classes, labels[test], probe.predicted),
+        **({"protocols": records} if records else {}),
     }
-    _save(run_dir, experiment, features, test, probe.predicted, near[1], result)
+    _save(run_dir, features, {**about, "linear": probe.predicted, "knn1": near[1], **columns}, result)
     return result
+
+
+def _has_targets(learner: Learner | None) -> TypeGuard[ConceptLearner]:
+    return isinstance(learner, ConceptLearner)
 
 
 def _without_copies(predicted: dict[str, np.ndarray], labels: np.ndarray, kept: np.ndarray) -> dict[str, float]:
     """Accuracies on the test clips that are no copies of training clips."""
-    return {f"{name}_distinct": _share(found[kept], labels[kept]) for name, found in predicted.items() if kept.any()}
-
-
-def _about(experiment: Experiment, train: np.ndarray, test: np.ndarray, copied: int) -> dict[str, Any]:
-    """What was measured on what, by which settings and where."""
-    store, split, config = experiment.store, experiment.split, experiment.config
-    parts = {
-        "train": len(split.train),
-        "test": len(split.test),
-        "probed": len(train),
-        "tested": len(test),
-        "copies": copied,
-    }
-    teacher: dict[str, Any] = {"stand_in_teacher": False}
-    if config.uses_concepts:
-        teacher = {"stand_in_teacher": experiment.teacher.stand_in, "teacher": experiment.teacher.name}
-    return {
-        "format": 1,
-        "config": to_dict(config),
-        "dataset": store.dataset,
-        "generated": store.generated,
-        "fingerprint": store.fingerprint,
-        **({"pretrained_on": experiment.described_sources()} if experiment.sources else {}),
-        "split": {"protocol": split.protocol, "rule": split.rule, **parts},
-        **teacher,
-        "device": device_name(experiment.device),
-        "threads": torch.get_num_threads(),
-        "versions": versions(),
-        "notes": _notes(experiment, len(test), copied),
-    }
-
-
-def _encoder(name: str, encoder: torch.nn.Module) -> dict[str, Any]:
-    return {"name": name, "parameters": parameter_count(encoder)}
-
-
-def _targets(experiment: Experiment, learner: ConceptLearner, train: np.ndarray) -> dict[str, dict[str, float]]:
-    """Temperature and effective number of targets of every side's self-similarity, on training clips."""
-    batch = min(experiment.config.batch_size, len(train))
-    centred = _unit(train - train.mean(axis=0))
-    sides = {m: (learner.contrast.taus[m], rows.cpu().numpy()) for m, rows in learner.concepts.items()}
-    sides["skeleton"] = (experiment.config.skeleton_tau, centred)
-    return {side: {"tau": tau, "effective": effective_targets(rows, tau, batch)} for side, (tau, rows) in sides.items()}
-
-
-def _per_class(classes: list[str], labels: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
-    """Confusion matrix and accuracy of each class that the test part holds, of the linear probe."""
-    matrix = confusion_matrix(labels, predicted, len(classes))
-    shares = {name: float(matrix[i, i] / matrix[i].sum()) for i, name in enumerate(classes) if matrix[i].sum()}
-    return {"classes": classes, "confusion": matrix.tolist(), "per_class": shares}
-
-
-def run_features(experiment: Experiment, learner: Learner | None) -> tuple[np.ndarray, torch.nn.Module | None]:
-    """(N, D) features of all clips by the run's arm, and the encoder behind them, if any."""
-    config = experiment.config
-    if config.arm == "coordinates":
-        return coordinates(experiment.clips), None
-    if config.arm == "prompts":
-        return np.concatenate([experiment.concepts(m) for m in config.modality_names], axis=1), None
-    if learner is None:
-        torch.manual_seed(config.seed)
-        encoder = build_encoder(config.encoder, experiment.layout, config.width).to(experiment.device)
-    else:
-        encoder = learner.encoder
-    layout = experiment.layout
-    return embed(encoder, experiment.clips, layout, config.stream, config.frames, experiment.device), encoder
-
-
-@torch.no_grad()
-def joint_space(experiment: Experiment, learner: ConceptLearner, features: np.ndarray) -> dict[str, np.ndarray]:
-    """Unit-length points of all clips in the learned joint space: skeleton, and one set per modality.
-
-    The skeleton is placed by its language head where there is one. Clips without pictures are NaN in vision.
-    """
-    heads = learner.heads.eval().cpu()
-    main = "language" if "language" in learner.concepts else "vision"
-    points = {"skeleton": _unit(heads.skeleton[main](torch.from_numpy(features)).numpy())}
-    for modality in learner.concepts:
-        concepts = torch.from_numpy(_pooled(experiment, learner, modality))
-        points[modality] = _unit(heads.concept[modality](concepts).numpy())
-    return points
-
-
-@torch.no_grad()
-def _pooled(experiment: Experiment, learner: ConceptLearner, modality: str) -> np.ndarray:
-    """(N, D) concepts as the learner pools them; NaN where a clip has no pictures."""
-    if modality not in learner.pools:
-        return experiment.concepts(modality)
-    pool, features = learner.pools[modality].cpu(), experiment.features(modality)
-    blocks = [pool(torch.from_numpy(features[start : start + 1024])) for start in range(0, len(features), 1024)]
-    return torch.cat(blocks).numpy()
-
-
-@torch.no_grad()
-def class_points(experiment: Experiment, learner: ConceptLearner, classes: list[str] | None = None) -> np.ndarray:
-    """(C, D) unit-length points of classes in the learned language space: their names, and the run's class texts."""
-    if classes is None:
-        texts = class_sentences(experiment.store.classes, experiment.config.class_texts)
-    else:
-        texts = class_prompts(classes)
-    single = text_features([[text] for own in texts for text in own], experiment.teacher, experiment.cache)
-    ends = np.cumsum([len(own) for own in texts])[:-1]
-    raw = np.stack([_unit(own[:, 0]).mean(axis=0, keepdims=True) for own in np.split(single[:], ends)])
-    concepts = torch.from_numpy(experiment.space("language").transform(raw, ordered=False))
-    return _unit(learner.heads.eval().cpu().concept["language"](concepts).numpy())
+    return {f"{name}_distinct": share(found[kept], labels[kept]) for name, found in predicted.items() if kept.any()}
 
 
 def _language(
@@ -205,7 +125,7 @@ def _language(
     skeleton, language = points["skeleton"][test], points["language"][test]
     guess = zero_shot(skeleton, class_points(experiment, learner))
     return {
-        "zero_shot": _share(guess, experiment.store.labels[test]),
+        "zero_shot": share(guess, experiment.store.labels[test]),
         "retrieval": {
             "skeleton_to_text": retrieval(skeleton, language),
             "text_to_skeleton": retrieval(language, skeleton),
@@ -216,72 +136,31 @@ def _language(
 @torch.no_grad()
 def _own_head(learner: SupervisedLearner, features: np.ndarray, labels: np.ndarray) -> float:
     logits = learner.classify.cpu()(torch.from_numpy(features))
-    return _share(logits.argmax(dim=1).numpy(), labels)
+    return share(logits.argmax(dim=1).numpy(), labels)
 
 
-def _notes(experiment: Experiment, tested: int, copied: int) -> list[str]:
-    notes = []
-    if experiment.store.generated:
-        notes.append("Generated clips, no recordings: figures show that the road works, not how well the method does.")
-    if experiment.config.uses_concepts and experiment.teacher.stand_in:
-        notes.append(f"The teacher {experiment.teacher.name} stands in for a vision-language model.")
-    if tested < len(experiment.split.test):
-        notes.append(f"Tested on the {tested} of {len(experiment.split.test)} test clips that have pictures.")
-    if experiment.sources:
-        own = experiment.store.dataset in {source.store.dataset for source in experiment.sources}
-        notes.append(
-            f"The encoder was trained on {' + '.join(experiment.described_sources())}"
-            + ("." if own else f", never on {experiment.store.dataset}: frozen, only the probes saw its training part.")
-        )
-    if copied:
-        notes.append(
-            f"{copied} of the {tested} test clips have exactly the coordinates of a training clip, as published; "
-            f"'copies left out' is measured on the others."
-        )
-    return notes
+def _earlier(
+    run_dir: Path, features: np.ndarray, about: dict[str, Any], again: tuple[str, ...]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What an earlier call measured of exactly these features, clips and labels, without what is asked again."""
+    files = [run_dir / name for name in ("results.json", "features.npy", "predictions.parquet")]
+    if not all(path.is_file() for path in files):
+        return {}, {}
+    records = {name: own for name, own in read_json(files[0]).get("protocols", {}).items() if name not in again}
+    known = np.load(files[1], allow_pickle=False)
+    if not records or not np.array_equal(known, features.astype(np.float32), equal_nan=True):
+        return {}, {}
+    table = pd.read_parquet(files[2])
+    if list(table["name"]) != about["name"] or not np.array_equal(table["label"], about["label"]):
+        return {}, {}
+    columns = [column for own in records.values() for column in own.get("predictions", ())]
+    return records, {column: table[column].to_numpy() for column in columns}
 
 
-def _save(
-    run_dir: Path,
-    experiment: Experiment,
-    features: np.ndarray,
-    test: np.ndarray,
-    linear: np.ndarray,
-    knn1: np.ndarray,
-    result: dict[str, Any],
-) -> None:
+def _save(run_dir: Path, features: np.ndarray, table: dict[str, Any], result: dict[str, Any]) -> None:
     """Features, predictions, and last of all results.json, whose presence says that the run is complete."""
     with atomic_path(run_dir / "features.npy") as temporary, open(temporary, "wb") as stream:
         np.save(stream, features.astype(np.float32), allow_pickle=False)
-    table = pd.DataFrame(
-        {
-            "name": [experiment.store.names[i] for i in test],
-            "label": experiment.store.labels[test],
-            "linear": linear,
-            "knn1": knn1,
-        }
-    )
     with atomic_path(run_dir / "predictions.parquet") as temporary:
-        table.to_parquet(temporary, index=False)
+        pd.DataFrame(table).to_parquet(temporary, index=False)
     write_json(run_dir / "results.json", result)
-
-
-def device_name(device: str) -> str:
-    """What a report prints: the GPU's name, or the processor's."""
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name(device)
-    return f"CPU ({platform.processor() or platform.machine()})"
-
-
-def versions() -> dict[str, str]:
-    """Versions of what takes part in a result."""
-    found = {"python": platform.python_version(), "c2vl_lab": __version__}
-    return found | {name: importlib.metadata.version(name) for name in PACKAGES}
-
-
-def _share(predicted: np.ndarray, labels: np.ndarray) -> float:
-    return float((predicted == labels).mean())
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

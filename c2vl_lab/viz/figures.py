@@ -21,6 +21,8 @@ METRIC_TITLES = {
     "linear": "linear probe",
     "knn1": "1-NN",
     "knn5": "5-NN",
+    "knn10": "10-NN",
+    "knn20": "20-NN",
     "linear_distinct": "linear, copies left out",
     "knn1_distinct": "1-NN, copies left out",
     "zero_shot": "zero-shot",

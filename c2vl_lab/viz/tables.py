@@ -78,6 +78,52 @@ def metric_table(results: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame({on + notes: rows}).round(1)
 
 
+def protocol_table(records: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """The numbers of protocols, one measure a row, shares in per cent.
+
+    Args:
+        records: protocol name to what ``results.json`` keeps of it under ``protocols``.
+
+    Returns:
+        Columns ``protocol``, ``measure``, ``mean`` (with the sample standard deviation over seeds or draws where there
+        are several), ``seeds`` (each value), ``interval`` (95 %, bootstrap over test clips) and ``clips``.
+    """
+    rows = []
+    for record in records.values():
+        if "not_run" in record:
+            rows.append((record["title"], "not run", "", "", record["not_run"], ""))
+        for measure in record.get("measures", ()):
+            scale = 100 if measure["unit"] == "share" else 1
+            form = ".1f" if measure["unit"] in ("share", "rank") else ".3f"
+            each = [format(scale * value, form) for value in measure["values"]]
+            spread = "" if measure["spread"] is None else f"\u00a0±\u00a0{format(scale * measure['spread'], form)}"
+            known = measure["low"] is not None
+            interval = f"{scale * measure['low']:.1f}\u00a0to\u00a0{scale * measure['high']:.1f}" if known else ""
+            mean = format(scale * measure["mean"], form) + spread
+            several = " ".join(each) if len(each) > 1 else ""
+            rows.append((record["title"], measure["name"], mean, several, interval, f"{measure['clips']:,}"))
+    return pd.DataFrame(rows, columns=["protocol", "measure", "mean", "seeds", "interval", "clips"])
+
+
+def protocol_settings(records: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Everything that the protocols' numbers depend on, one setting a row: ``protocol``, ``setting``, ``value``."""
+    rows = [
+        (record["title"], name, _in_words(value))
+        for record in records.values()
+        for name, value in record.get("settings", {}).items()
+    ]
+    return pd.DataFrame(rows, columns=["protocol", "setting", "value"])
+
+
+def _in_words(value: Any) -> str:
+    """A setting without JSON's brackets."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {_in_words(own)}" for name, own in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_in_words(own) for own in value) or "none"
+    return str(value)
+
+
 def projection_quality(projection: Projection) -> pd.DataFrame:
     """Trustworthiness and neighbour overlap of a map: joint first, then each modality among its own points."""
     rows = {"all together": (projection.trustworthiness, projection.neighbour_overlap), **projection.per_modality}

@@ -1,0 +1,128 @@
+"""``c2vl evaluate`` and ``c2vl fuse``: measure a finished run by the field's protocols, fuse three streams, compare."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from c2vl_lab.errors import MissingError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from c2vl_lab.experiment import Experiment
+
+Say = Callable[[str], None]
+
+
+def add_evaluate(parser: argparse.ArgumentParser) -> None:
+    """The options of ``c2vl evaluate``."""
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of finished runs (03_pretrain's, a suite's)")
+    parser.add_argument(
+        "--protocols",
+        default="all",
+        metavar="NAMES",
+        help="with commas between: linear, knn, semi, cluster, retrieval, zero-shot, robust; all (the default)",
+    )
+    parser.add_argument(
+        "--against", default="", metavar="RUN", help="another run, evaluated before: paired tests on the same clips"
+    )
+    parser.add_argument(
+        "--class-splits", default="", metavar="FILE", help="seen and unseen classes: CSV dataset,name,unseen,source"
+    )
+    _add_places(parser)
+
+
+def add_fuse(parser: argparse.ArgumentParser) -> None:
+    """The options of ``c2vl fuse``."""
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="three run folders: joint, bone and motion")
+    parser.add_argument("--output", default="", metavar="DIR", help="default: <joint run>-fused")
+    _add_places(parser)
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", default="", metavar="DIR", help="folder of the published files; default: the run's")
+    parser.add_argument("--work", default="", metavar="DIR", help="stores and caches; default: the run's")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+
+
+def evaluate_runs(options: argparse.Namespace, say: Say) -> int:
+    """Run ``c2vl evaluate``: measure, print every number with its settings, keep them in each run's results.json."""
+    from c2vl_lab.evaluate.protocols import check_protocols
+    from c2vl_lab.evaluate.run import evaluate
+    from c2vl_lab.viz.tables import metric_table, protocol_settings, protocol_table
+
+    check_protocols(options.protocols)  # before anything is opened
+    for run in options.runs:
+        say(f"{run}")
+        results = evaluate(_opened(run, options), run, say, options.protocols, options.class_splits)
+        records = results.get("protocols", {})
+        say(_text(metric_table(results).reset_index(names="")))
+        if records:
+            say("\n" + _text(protocol_table(records)))
+            say("\nSettings\n" + _text(protocol_settings(records)))
+        for note in results["notes"]:
+            say(note)
+        if options.against:
+            say("\n" + _text(_paired(Path(run), Path(options.against))))
+    return 0
+
+
+def fuse_streams(options: argparse.Namespace, say: Say) -> int:
+    """Run ``c2vl fuse``: refuse runs that do not belong together, fuse, print, write ``fusion.json``."""
+    from c2vl_lab.evaluate.fusion import fuse_runs, save_fusion, stream_runs
+    from c2vl_lab.viz.tables import protocol_settings, protocol_table
+
+    runs = stream_runs(options.runs)
+    experiment = _opened(runs["joint"], options)
+    output = Path(options.output or f"{str(runs['joint']).rstrip('/')}-fused")
+    outcome = fuse_runs(experiment.store, experiment.split, runs, experiment.config.seed)
+    record = save_fusion(outcome, experiment.store, output)
+    say(_text(protocol_table({"streams": record})))
+    say("\nSettings\n" + _text(protocol_settings({"streams": record})))
+    say(f"Written: {output / 'fusion.json'}")
+    return 0
+
+
+def _opened(run: str | Path, options: argparse.Namespace) -> Experiment:
+    """The run's experiment, with data and caches where the options say."""
+    from c2vl_lab.config import from_dict
+    from c2vl_lab.experiment import RunConfig, load_config, open_experiment
+
+    places = {"data_dir": options.data, "work_dir": options.work, "device": options.device}
+    settings: dict[str, Any] = load_config(run) | {name: place for name, place in places.items() if place}
+    return open_experiment(from_dict(RunConfig, settings, where=str(run)))
+
+
+def _paired(run: Path, other: Path) -> pd.DataFrame:
+    """Every prediction that both runs keep, clip by clip: difference, its interval, and McNemar's exact p."""
+    import pandas as pd
+
+    from c2vl_lab.bench.statistics import compare_files
+
+    for folder in (run, other):
+        if not (folder / "predictions.parquet").is_file():
+            raise MissingError(f"{folder} keeps no predictions. Evaluate it first: c2vl evaluate {folder}")
+    found = compare_files(run / "predictions.parquet", other / "predictions.parquet")
+    rows = [
+        (
+            name,
+            f"{100 * own.difference:+.1f}",
+            f"{100 * own.low:+.1f} to {100 * own.high:+.1f}",
+            f"{own.only_first[0]} / {own.only_second[0]}",
+            "< 0.001" if own.p_values[0] < 0.001 else f"{own.p_values[0]:.3f}",
+        )
+        for name, own in found.items()
+    ]
+    columns = ["prediction", "points", "95 % over clips", f"only {run.name} / {other.name}", "McNemar p"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _text(table: pd.DataFrame) -> str:
+    """A table as lines of text, every column as wide as it needs."""
+    head = [str(column) for column in table.columns]
+    lines = [head, *([str(value) for value in row] for row in table.itertuples(index=False))]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)

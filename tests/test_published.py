@@ -1,0 +1,124 @@
+"""Published numbers: each with its source, one's own beside them, and ours measured or with the command to run."""
+
+from __future__ import annotations
+
+import pytest
+from test_report import write_run
+
+from c2vl_lab.bench.published import COLUMNS, command, published, standings
+from c2vl_lab.bench.report import build_report
+from c2vl_lab.bench.report_protocols import protocol_rows
+from c2vl_lab.bench.report_tables import sections
+from c2vl_lab.bench.results import find_runs
+from c2vl_lab.cli import main
+from c2vl_lab.errors import DataError, MissingError
+
+HEAD = ",".join(COLUMNS) + "\n"
+
+
+def test_every_number_has_a_source_and_stands_once():
+    rows = published()
+    assert all(list(row) == COLUMNS and row["source"] and 0 < float(row["accuracy"]) < 100 for row in rows)
+    keys = [tuple(row[c] for c in COLUMNS[:5]) for row in rows]
+    assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize(
+    ("method", "evaluation", "stream", "dataset", "protocol", "accuracy"),
+    [
+        ("C²VL (the paper)", "linear", "joint", "NTU-60", "x-sub", 84.4),
+        ("SkeletonCLR", "linear", "three streams", "NTU-60", "x-view", 79.8),
+        ("S-JEPA", "semi-supervised, 1 %", "joint", "NTU-60", "x-view", 69.1),
+        ("MAMP", "semi-supervised, 10 %", "joint", "NTU-60", "x-sub", 88.0),
+        ("MAMP", "fine-tuned", "joint", "NTU-60", "x-view", 97.5),
+        ("S-JEPA", "transfer from NTU-120", "joint", "PKU-MMD II", "x-sub", 74.2),
+        ("ST-GCN", "supervised", "three streams", "NTU-60", "x-view", 91.4),
+    ],
+)
+def test_numbers_of_the_notes_are_there(method, evaluation, stream, dataset, protocol, accuracy):
+    wanted = dict(zip(COLUMNS[:5], (method, evaluation, stream, dataset, protocol), strict=True))
+    (row,) = [row for row in published() if all(row[c] == value for c, value in wanted.items())]
+    assert float(row["accuracy"]) == accuracy
+
+
+def test_ones_own_file_stands_behind_the_packages(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(HEAD + "Mine,linear,joint,toy,xsub,81.5,my thesis\n")
+    *old, mine = published(path)
+    assert old == published() and (mine["method"], mine["accuracy"], mine["source"]) == ("Mine", "81.5", "my thesis")
+    for text, words in (
+        ("a,b\n1,2\n", "line 2: wanted the columns method, evaluation"),
+        (HEAD + "Mine,linear,joint,toy,xsub,0.815x,me\n", "line 2: wanted an accuracy from 0 to 100"),
+        (HEAD + "Mine,linear,joint,toy,xsub,81.5,\n", "and its source"),
+        (HEAD + "Mine,linear\n", "line 2: wanted the columns"),
+    ):
+        path.write_text(text)
+        with pytest.raises(DataError, match=words):
+            published(path)
+    with pytest.raises(MissingError, match="no file of published numbers"):
+        published(tmp_path / "none.csv")
+
+
+def test_ours_stand_under_the_published_ones_measured_or_with_the_command(tmp_path):
+    semi = {"semi": {"title": "Few labels", "measures": [{"name": "1 % of the labels (2 clips)", "mean": 0.5}]}}
+    for seed, wrong in enumerate((4, 6)):
+        write_run(tmp_path / f"full-s{seed}", "full", seed, wrong, dataset="ntu60", protocols=semi)
+    write_run(tmp_path / "bone", "full", 0, 20, dataset="ntu60", config={"stream": "bone"})
+    write_run(tmp_path / "sup", "supervised", 0, 2, dataset="ntu60")
+    rows = [row for row in standings(find_runs(tmp_path)) if row["ours"]]
+    by = {(r["evaluation"], r["stream"], r["dataset"], r["protocol"]): r for r in rows}
+    linear = by[("linear", "joint", "NTU-60", "x-sub")]
+    assert linear["accuracy"] == "87.5 ± 3.5" and linear["source"] == "2 seeds, here"
+    assert by[("semi-supervised, 1 %, frozen features", "joint", "NTU-60", "x-sub")]["accuracy"] == "50.0 ± 0.0"
+    absent = by[("linear", "joint", "PKU-MMD II", "x-sub")]
+    assert absent["method"] == "not run: needs the PKU-MMD licence" and absent["accuracy"] == "–"
+    view = by[("linear", "three streams", "NTU-60", "x-view")]
+    assert view["method"] == "not run: needs the NTU licence" and "c2vl fuse JOINT_RUN" in view["source"]
+
+
+@pytest.mark.parametrize("stream", ["joint", "bone"])
+def test_the_command_is_one_that_the_package_takes(tmp_path, capsys, monkeypatch, stream):
+    """It stops at the recordings that are not there, and at nothing before."""
+    monkeypatch.chdir(tmp_path)
+    words = command("linear", stream, "ntu60", "xsub").replace("DATA", str(tmp_path)).split()
+    assert words[0] == "c2vl" and main([*words[1:], "--dry-run"]) == 2
+    assert "ntu60: wanted .skeleton files" in capsys.readouterr().err
+    assert "no command" in command("fine-tuned", "joint", "ntu60", "xsub")
+
+
+def test_the_report_shows_both(tmp_path):
+    write_run(tmp_path / "runs" / "full", "full", 0, 4)
+    path = tmp_path / "mine.csv"
+    path.write_text(HEAD + "Mine <b>,linear,joint,toy,xsub,81.5,my thesis\n")
+    names = build_report(tmp_path / "runs", tmp_path / "report", "Toy").read_text()
+    assert "The field's protocols" not in names, "nothing was measured"
+    page = build_report(tmp_path / "runs", tmp_path / "report", "Toy", published=path).read_text()
+    assert "Mine &lt;b&gt;" in page and "my thesis" in page and "not run: needs the NTU licence" in page
+    assert f"{len(published()) + 1} published numbers" in page
+    told = (tmp_path / "report" / "results.md").read_text()
+    assert (
+        "## Beside the literature" in told
+        and "| **Full method, language** | linear | joint | toy | xsub | 90.0 |" in told
+    )
+
+
+def test_the_report_shows_protocols_with_mean_and_spread_over_the_runs(tmp_path):
+    for seed, (share, rank) in enumerate(((0.5, 3.0), (0.6, 4.0))):
+        measures = [
+            {"name": "k = 1 <i>", "unit": "share", "mean": share},
+            {"name": "median rank", "unit": "rank", "mean": rank},
+        ]
+        records = {"knn": {"title": "Neighbours", "measures": measures}, "semi": {"title": "Few", "not_run": "why"}}
+        write_run(tmp_path / "runs" / f"s{seed}", "full", seed, 4, protocols=records)
+    write_run(tmp_path / "runs" / "base", "skeletonclr", 0, 4, protocols={"knn": records["knn"]})
+    (section,) = sections(find_runs(tmp_path / "runs"))
+    rows = [(r["measure"], r["label"], r["text"], r["seeds"]) for r in protocol_rows(section)]
+    base, full = "SkeletonCLR-style, no text", "Full method, language"
+    assert rows == [
+        ("k = 1 <i>", base, "60.0", "1"),
+        ("k = 1 <i>", full, "55.0 ± 7.1", "2"),
+        ("median rank", base, "4.0", "1"),
+        ("median rank", full, "3.5 ± 0.7", "2"),
+    ]
+    page = build_report(tmp_path / "runs", tmp_path / "report", "Toy").read_text()
+    assert "The field's protocols" in page and "k = 1 &lt;i&gt;" in page
