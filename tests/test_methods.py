@@ -117,6 +117,11 @@ def test_the_queue_holds_the_last_keys_and_is_in_the_checkpoint(tmp_path):
     assert torch.allclose(learner.queue.keys.norm(dim=1), torch.ones(12))
 
 
+def test_all_batches_of_a_step_go_into_the_queue(tmp_path):
+    learner = fit(replace(KINDS["queue"], epochs=1, batch_size=8, accumulate=3), training_set(), tmp_path, "cpu")
+    assert len(set(learner.queue.rows.tolist())) == 20  # the last 20 of the 24 clips of one step
+
+
 def test_a_step_that_was_not_made_leaves_the_queue_alone(tmp_path):
     learner = build_learner(KINDS["queue"], training_set(), "cpu")
     clips, rows, *rest = batch(SMALL)

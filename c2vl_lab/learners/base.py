@@ -111,6 +111,9 @@ class Learner(nn.Module):
         """
         raise NotImplementedError
 
+    def begin_step(self) -> None:
+        """Called before each optimiser step's first batch."""
+
     def after_step(self) -> None:
         """Called after each optimiser step."""
 
@@ -120,6 +123,7 @@ class Learner(nn.Module):
 
     def batch_terms(self, clips: Tensor, rows: Tensor, progress: float, seed: int, epoch: int) -> Tensors:
         """All four parts for clips (N, T, M, V, 3) at training rows (N,), as one process does them in one piece."""
+        self.begin_step()
         views = self.look(clips, Draws(seed, epoch, rows, LOOK))
         features = self.represent(views)
         with torch.no_grad():

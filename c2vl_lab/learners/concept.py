@@ -114,6 +114,11 @@ class ConceptLearner(Learner):
         """(N, K, D) teacher features of the batch, from the disk to the device."""
         return torch.from_numpy(self.raw[modality][rows.cpu().numpy()]).to(rows.device)
 
+    def begin_step(self) -> None:
+        """The extra term's queue forgets what came to nothing."""
+        if self.config.two_view_weight > 0:
+            self.pairs.begin_step()
+
     def after_step(self) -> None:
         """Move the momentum encoder and heads, and cap the inverse temperature."""
         self.heads.cap()

@@ -54,7 +54,11 @@ class ViewLearner(Learner):
         self.slow_encoder, self.slow_project = frozen_copy(encoder), frozen_copy(self.project)
         if config.queue:
             self.queue = KeyQueue(config.queue, WIDTH)
-        self._waiting: tuple[Tensor, Tensor] | None = None  # keys of the step that is not made yet
+        self._waiting: list[tuple[Tensor, Tensor]] = []  # keys and clips of the step that is not made yet
+
+    def begin_step(self) -> None:
+        """Forget the keys of a step that was not made, as of a NaN loss."""
+        self._waiting.clear()
 
     def look(self, clips: Tensor, draws: Draws) -> Tensors:
         """Two views."""
@@ -78,20 +82,21 @@ class ViewLearner(Learner):
         key = self.slow_project(memory["key"]).detach()
         if self.config.queue:
             others, never = self.queue.keys, self.queue.never(rows)
-            self._waiting = (key, rows) if self.training else None
+            if self.training:
+                self._waiting.append((key, rows))
         else:
             others, never = key, torch.eye(len(key), dtype=torch.bool, device=key.device)
         tau = self.config.tau
         return {name: view_logits(self.project(h), key, others, never, tau) for name, h in features.items()}
 
     def after_step(self) -> None:
-        """Move the key encoder, and the queue. A step that was not made, as of a NaN loss, leaves both as they are."""
+        """Move the key encoder, and the queue by the keys of all the step's batches."""
         rate = self.momentum.at(self.progress)
         follow(self.slow_encoder, self.encoder, rate)
         follow(self.slow_project, self.project, rate)
-        if self._waiting is not None:
-            self.queue.push(*self._waiting)
-            self._waiting = None
+        for keys, rows in self._waiting:
+            self.queue.push(keys, rows)
+        self._waiting.clear()
 
 
 class ExtremeLearner(ViewLearner):

@@ -106,6 +106,7 @@ class Step:
             moment: when the step is.
         """
         batches = self._batches(rows)
+        self.learner.begin_step()
         means: Tensors = {}
         for number, batch in enumerate(batches):
             mine = batch[own_part(len(batch))]
