@@ -13,7 +13,7 @@ from c2vl_lab.data.protocols import make_split
 from c2vl_lab.data.transforms import prepare
 from c2vl_lab.embed import embed
 from c2vl_lab.errors import C2VLError
-from c2vl_lab.evaluate.probes import nearest_neighbours
+from c2vl_lab.evaluate.neighbours import nearest_neighbours
 from c2vl_lab.learners.base import LOOK, TERMS
 from c2vl_lab.learners.views import MINING_FROM
 from c2vl_lab.logs import read_metrics
