@@ -4,6 +4,8 @@
 #   make bench-data                                speed and size of the data path, as ratios to plain references
 #   make bench-teachers                            share of a teacher's bare speed that feature extraction reaches
 #   make bench-encoder                             the ST-GCN against a plain one, training and inference
+#   make bench-step                                whole training steps against the targets on an H200
+#   make bench-probes                              probes and neighbours on features of NTU-60's size
 #   make fuzz                                      5,000 damaged inputs through every reader (COUNT=, SEED=)
 #   make test | make lint | make lab | make setup | make clean
 
@@ -19,7 +21,7 @@ export PYTHON
 export HF_HUB_OFFLINE ?= 1
 export TRANSFORMERS_OFFLINE ?= 1
 
-.PHONY: help setup setup-dev demo bench bench-data bench-teachers bench-encoder fuzz test lint format lab clean
+.PHONY: help setup setup-dev demo bench bench-data bench-teachers bench-encoder bench-step bench-probes fuzz test lint format lab clean
 
 help:
 	@sed -n 's/^# *make /make /p' Makefile
@@ -45,6 +47,12 @@ bench-teachers: setup-dev
 
 bench-encoder: setup-dev
 	OMP_NUM_THREADS=1 $(PY) -m benchmarks.encoder $(ARGS)
+
+bench-step: setup-dev
+	$(PY) -m benchmarks.step $(ARGS)
+
+bench-probes: setup-dev
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks.probes $(ARGS)
 
 fuzz: setup-dev
 	OMP_NUM_THREADS=1 $(PY) -m benchmarks.fuzz --seed $(SEED) --count $(COUNT) $(ARGS)
