@@ -10,6 +10,7 @@ from c2vl_lab.data.augment import whole_clip
 from c2vl_lab.data.joined import ClipRows
 from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.models.encoders import as_input
+from c2vl_lab.models.memory import keep_freed_memory
 
 
 @torch.no_grad()
@@ -30,6 +31,8 @@ def embed(
     Returns:
         (N, D) float32.
     """
+    if device == "cpu":
+        keep_freed_memory()
     encoder.eval()
     parts = []
     for start in range(0, len(clips), batch):

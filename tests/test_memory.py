@@ -7,7 +7,12 @@ import platform
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from c2vl_lab.data.layouts import KINECT20
+from c2vl_lab.embed import embed
+from c2vl_lab.models.encoders import build_encoder
 
 PROGRAM = """
 import resource, sys, torch
@@ -37,6 +42,14 @@ def test_blocks_are_used_again_without_new_pages():
     plain = int(run("plain")[1])
     assert plain > 30 * 15_000  # each block anew, or there was nothing to gain
     assert said == "True" and int(pages) < plain / 8
+
+
+def test_features_on_a_processor_keep_freed_memory(monkeypatch):
+    told = []
+    monkeypatch.setattr("c2vl_lab.embed.keep_freed_memory", lambda: told.append(1))
+    encoder = build_encoder("temporal", KINECT20, 8)
+    embed(encoder, np.zeros((2, 16, 1, 20, 3), np.float32), KINECT20, "joint", 8, "cpu")
+    assert told == [1]
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
