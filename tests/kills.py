@@ -16,6 +16,7 @@ import torch.utils.tensorboard
 from training_sets import TINY, training_set
 
 from c2vl_lab.config import replace
+from c2vl_lab.training.checkpoints import FILE, read_card
 from c2vl_lab.training.fit import fit
 
 CONFIG = replace(TINY, width=8, epochs=40, batch_size=4, checkpoint_every=3, checkpoint_minutes=0.0005)
@@ -78,6 +79,11 @@ def end(pid):
     return f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit {os.WEXITSTATUS(status)}"
 
 
+def epochs_done(folder):
+    """How far the last checkpoint is."""
+    return read_card(folder)["epoch"] if (folder / FILE).exists() else 0
+
+
 def main(folder, kills, seed):
     """An unbroken run, and one that is killed; every second time at a moment of writing."""
     draw = random.Random(seed)
@@ -86,8 +92,9 @@ def main(folder, kills, seed):
     seconds = time.monotonic() - begun
     told = []
     for number in range(kills):
-        if number % 2:
-            call, before = draw.randint(1, 60), draw.random() < 0.5
+        late = epochs_done(folder / "cut") > 0.6 * CONFIG.epochs  # a machine that became faster must not get to the end
+        if number % 2 or late:
+            call, before = draw.randint(1, 6 if late else 60), draw.random() < 0.5
             pid = start(folder / "cut", lambda call=call, before=before: die_at_call(call, before))
         else:
             pid = start(folder / "cut")
