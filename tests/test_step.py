@@ -157,7 +157,6 @@ def test_shared_norms_count_and_average_in_float32_where_features_are_bfloat16()
         torch.testing.assert_close(getattr(shared[0], name), getattr(plain, name), rtol=1e-5, atol=0)
 
 
-
 @pytest.mark.parametrize("name", ENCODERS)
 def test_every_parameter_of_every_encoder_is_trained(name):
     """DistributedDataParallel waits for the gradient of each of them."""
