@@ -19,7 +19,7 @@ from c2vl_lab.training.compiling import CompiledParts
 from c2vl_lab.training.keeping import RunFolder, make_folder
 from c2vl_lab.training.loop import Loop, Stop
 from c2vl_lab.training.settings import FitConfig, TrainingSet, pick_precision
-from c2vl_lab.training.step import describe_step
+from c2vl_lab.training.step import describe_step, largest_piece
 from c2vl_lab.training.stopping import StoppedError
 from c2vl_lab.training.watching import neighbour_accuracy
 
@@ -123,7 +123,8 @@ def compile_on_a_gpu(
     Args:
         config: settings.
         learner: on its device.
-        clips: the training clips; the first batch's worth of them is what the parts are tried on.
+        clips: the training clips; the parts are tried on as many of them as pass through the encoder at once, for
+            more may not fit into the memory.
         device: "cpu" or "cuda[:i]"; on a processor nothing is compiled.
         say: receives what became of it.
     """
@@ -133,6 +134,6 @@ def compile_on_a_gpu(
     torch.backends.cudnn.benchmark = True  # all batches have one shape
     if config.compile != "off":
         say("compiling for the GPU, a minute or two ...")
-        rows, some = next(iter(clips.batches([torch.arange(min(config.batch_size, len(clips)))])))
+        rows, some = next(iter(clips.batches([torch.arange(largest_piece(config, len(clips)))])))
         say(f"compiled: {', '.join(parts.try_on(some, rows, config.seed)) or 'nothing'}")
     return parts

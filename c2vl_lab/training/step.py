@@ -61,6 +61,24 @@ def describe_step(config: FitConfig, clips: int) -> str:
     return f"effective batch: {step} clips a step" + (f" ({'; '.join(parts)})" if parts else "")
 
 
+def largest_piece(config: FitConfig, clips: int) -> int:
+    """The most clips that a process passes through the encoder at once.
+
+    Args:
+        config: settings.
+        clips: how many the training set has.
+    """
+    step = min(config.clips_per_step, clips)
+    batch = -(-step // min(config.accumulate, step))
+    return -(-(-(-batch // world_size())) // _pieces(config, batch))
+
+
+def _pieces(config: FitConfig, count: int) -> int:
+    """Into how many pieces each process cuts its part of a batch of ``count``; all cut alike, for they meet."""
+    smallest = count // world_size()
+    return -(-smallest // config.micro_batch) if config.micro_batch else 1
+
+
 class Step:
     """Works out a step's loss and leaves its gradient in the learner's parameters.
 
@@ -124,7 +142,7 @@ class Step:
         learner, seed = self.learner, self.config.seed
         # on a GPU filled there, not copied
         epoch = torch.full((), moment.epoch, device=rows.device) if rows.is_cuda else moment.epoch
-        cuts = self._pieces(len(rows))
+        cuts = _pieces(self.config, len(rows))
         pieces = list(zip(mine.tensor_split(cuts), clips.tensor_split(cuts), strict=True))
         views = [learner.look(shown, Draws(seed, epoch, piece, LOOK)) for piece, shown in pieces]
         memories = []
@@ -191,11 +209,6 @@ class Step:
                 self.differentiated(part).backward()
             statistics.add_piece(sizes[place] / sum(sizes))
         return terms
-
-    def _pieces(self, count: int) -> int:
-        """Into how many pieces each process cuts its part of a batch of ``count``; all cut alike, for they meet."""
-        smallest = count // world_size()
-        return -(-smallest // self.config.micro_batch) if self.config.micro_batch else 1
 
     def _gathered(self, tensors: Tensors, count: int) -> Tensors:
         return {name: gather(tensor, count) for name, tensor in tensors.items()}
