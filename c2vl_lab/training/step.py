@@ -9,6 +9,7 @@ its gradient on these features, then each piece once more with its features' gra
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -69,8 +70,8 @@ def largest_piece(config: FitConfig, clips: int) -> int:
         clips: how many the training set has.
     """
     step = min(config.clips_per_step, clips)
-    batch = -(-step // min(config.accumulate, step))
-    return -(-(-(-batch // world_size())) // _pieces(config, batch))
+    batch = math.ceil(step / min(config.accumulate, step))
+    return math.ceil(math.ceil(batch / world_size()) / _pieces(config, batch))
 
 
 def _pieces(config: FitConfig, count: int) -> int:
