@@ -16,10 +16,15 @@ from c2vl_lab.cli_ask import add_ask, ask_dataset
 from c2vl_lab.cli_evaluate import add_evaluate, add_fuse, evaluate_runs, fuse_streams
 from c2vl_lab.cli_pretrain import add_pretrain, pretrain_run
 from c2vl_lab.errors import C2VLError, ConfigError, MissingError
+from c2vl_lab.training.stopping import StoppedError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse, call, print; 0 when all went well, 1 when a run failed, 2 when something asked for cannot be had."""
+    """Parse, call, print.
+
+    Returns:
+        0 when all went well, 1 when a run failed, 2 when something asked for cannot be had, 130 after an orderly stop.
+    """
     given = sys.argv[1:] if arguments is None else arguments
     parser = _parser()
     options = parser.parse_args(given)
@@ -28,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         return options.call(options)
     except C2VLError as error:
         print(f"c2vl: {error}", file=sys.stderr)
-        return 2
+        return 130 if isinstance(error, StoppedError) else 2
     except KeyboardInterrupt:
         print("c2vl: stopped. What is complete stays; the same command goes on with the rest.", file=sys.stderr)
         return 130

@@ -22,6 +22,7 @@ from c2vl_lab.concepts import (
 )
 from c2vl_lab.config import replace, to_dict
 from c2vl_lab.data.datasets import open_dataset
+from c2vl_lab.data.disk import write_remedy
 from c2vl_lab.data.joined import ClipRows, check_sources, in_layout, parse_sources, training_clips
 from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.data.mapping import common_layout
@@ -30,7 +31,7 @@ from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.data.transforms import VERSION as PREPARED
 from c2vl_lab.data.transforms import prepare
 from c2vl_lab.dist import rank
-from c2vl_lab.errors import MissingError
+from c2vl_lab.errors import MissingError, StorageError
 from c2vl_lab.learners.base import Learner
 from c2vl_lab.prompts.asking.opening import ANSWERS, open_answers
 from c2vl_lab.prompts.kinematic import CAPTIONER_VERSION, caption_store
@@ -48,8 +49,10 @@ from c2vl_lab.teachers.joined_features import join_features, levelled_to
 from c2vl_lab.teachers.protocol import PictureSource
 from c2vl_lab.training.build import build_learner
 from c2vl_lab.training.card import check_card, run_card
+from c2vl_lab.training.checkpoints import FILE as CHECKPOINT
 from c2vl_lab.training.checkpoints import read_checkpoint, restore
 from c2vl_lab.training.fit import fit
+from c2vl_lab.training.keeping import make_folder
 from c2vl_lab.training.settings import TrainingSet, pick_device
 from c2vl_lab.training.stopping import signals_as_stop
 
@@ -332,22 +335,36 @@ def _with_sources(target: Experiment, progress: Progress) -> Experiment:
 def pretrain(experiment: Experiment, run_dir: str | Path, progress: Progress = None) -> Learner | None:
     """Train the run's arm in ``run_dir`` (resuming it there), or None for an arm without training.
 
-    Writes ``config.json`` once the settings are known to fit what the folder holds. Ctrl-C (Jupyter's interrupt) and
-    SIGTERM are followed after the batch, with a checkpoint.
+    Writes ``config.json`` before training where the folder holds no checkpoint that could speak against it, and once
+    training is done. Ctrl-C (Jupyter's interrupt) and SIGTERM are followed after the batch, with a checkpoint.
 
     Raises:
         ConfigError: the folder holds a checkpoint of other settings or data; it stays as it was.
         StoppedError: a signal, or a file STOP in the folder, asked for an end; the same call goes on from there.
+        StorageError: the folder cannot be made or written to.
     """
     run_dir = Path(run_dir)
+    make_folder(run_dir)
     learner = None
     if experiment.config.arm in TRAINED:
         data = experiment.training_set()
+        if not (run_dir / CHECKPOINT).exists():  # a run that is stopped or killed is to say what it was
+            _write_config(experiment, run_dir)
         with signals_as_stop() as stop:
             learner = fit(experiment.config.fit_config(), data, run_dir, experiment.device, progress, stop)
-    if rank() == 0:
-        write_json(run_dir / "config.json", to_dict(experiment.config))
+    _write_config(experiment, run_dir)
     return learner
+
+
+def _write_config(experiment: Experiment, run_dir: Path) -> None:
+    """The run's settings beside its checkpoint; of several processes one writes."""
+    if rank() > 0:
+        return
+    try:
+        write_json(run_dir / "config.json", to_dict(experiment.config))
+    except OSError as error:
+        remedy = write_remedy(error.errno, "run folder (run_dir)")
+        raise StorageError(f"{run_dir}/config.json cannot be written ({error.strerror or error}). {remedy}.") from error
 
 
 def load_learner(experiment: Experiment, run_dir: str | Path) -> Learner:

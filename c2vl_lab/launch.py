@@ -19,8 +19,11 @@ import torch
 
 from c2vl_lab.config import to_dict
 from c2vl_lab.errors import C2VLError, ConfigError
+from c2vl_lab.logs import read_status
 from c2vl_lab.run_config import RunConfig
+from c2vl_lab.training.keeping import make_folder
 from c2vl_lab.training.settings import pick_device
+from c2vl_lab.training.stopping import StoppedError
 
 LOG = "train.log"
 SENTENCE = "c2vl: "  # before the error sentence of a command
@@ -53,6 +56,7 @@ def start(config: RunConfig, run_dir: str | Path, devices: int) -> Launched:
 
     Raises:
         ConfigError: there are not as many devices.
+        StorageError: there can be no such folder.
     """
     device = pick_device(config.device)
     if devices < 1:
@@ -62,7 +66,7 @@ def start(config: RunConfig, run_dir: str | Path, devices: int) -> Launched:
     if device == "cuda" and devices > torch.cuda.device_count():
         raise ConfigError(f"{devices} devices were asked for, but torch sees {torch.cuda.device_count()} GPUs here.")
     log = Path(run_dir) / LOG
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(log.parent)
     usual = to_dict(RunConfig())
     changed = [f"{name}={value}" for name, value in to_dict(config).items() if value != usual[name]]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
@@ -85,9 +89,11 @@ def wait(run: Launched, say: Callable[[str], None]) -> None:
     """Hand on what the run says until it ends; an interrupt ends the run.
 
     Raises:
+        StoppedError: the run was asked to stop, with its own sentence.
         C2VLError: the run failed, with its own sentence.
     """
-    lines: list[str] = []
+    sentences: list[str] = []
+    after: list[str] = []  # a process has ended in a sentence; torchrun tells of it at length, which the log keeps
     try:
         with open(run.log, encoding="utf-8", errors="replace") as stream:
             stream.seek(run.begins)
@@ -96,8 +102,11 @@ def wait(run: Launched, say: Callable[[str], None]) -> None:
                 ended = run.process.poll() is not None  # asked first, so that the last lines are read
                 *complete, rest = (rest + stream.read()).split("\n")
                 for line in complete:
-                    lines.append(line)
-                    if not line.startswith(SENTENCE):
+                    if line.startswith(SENTENCE):
+                        sentences.append(line.removeprefix(SENTENCE))
+                    elif sentences:
+                        after.append(line)
+                    else:
                         say(line)
                 if ended:
                     break
@@ -106,9 +115,13 @@ def wait(run: Launched, say: Callable[[str], None]) -> None:
         stop(run)
         raise
     if run.process.returncode:
-        said = sorted((s for s in lines if s.startswith(SENTENCE)), key=lambda s: "(process " in s)  # process 0 first
-        sentence = said[0].removeprefix(SENTENCE) if said else ""
+        sentence = min(sentences, key=lambda s: s.startswith("(process "), default="")  # process 0's, where it has one
+        status = read_status(run.log.parent)
+        if sentence and (status.get("state"), status.get("error")) == ("stopped", sentence):
+            raise StoppedError(sentence)
         raise C2VLError(sentence or f"The run ended with status {run.process.returncode}; {run.log} says why.")
+    for line in after:
+        say(line)
 
 
 def stop(run: Launched) -> None:

@@ -164,6 +164,8 @@ class RunConfig:
             )
         self.prepare_config()
         self.concept_config()
+        if self.arm in TRAINED:
+            self.fit_config()
         sentence_places(self.sentences)
 
     @property

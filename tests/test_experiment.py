@@ -13,9 +13,9 @@ from c2vl_lab.config import replace, to_dict
 from c2vl_lab.data.datasets import store_from_arrays
 from c2vl_lab.data.layouts import KINECT20
 from c2vl_lab.data.transforms import PrepareConfig
-from c2vl_lab.errors import ConfigError, DataError, MissingError
+from c2vl_lab.errors import ConfigError, DataError, MissingError, StorageError
 from c2vl_lab.evaluate.run import class_points, evaluate, joint_space
-from c2vl_lab.experiment import load_learner, open_experiment, pretrain
+from c2vl_lab.experiment import load_config, load_learner, open_experiment, pretrain
 from c2vl_lab.prompts.asking.answers import AnswerStore
 from c2vl_lab.prompts.store import load_prompts
 from c2vl_lab.run_config import ARMS, RunConfig
@@ -225,6 +225,17 @@ def test_an_unfinished_run_is_not_measured(base, tmp_path):
     with pytest.raises(MissingError, match="epoch 1 of 3"):
         evaluate(cut, tmp_path)
     assert (tmp_path / FILE).exists() and not (tmp_path / "results.json").exists()
+    assert load_config(tmp_path) == to_dict(cut.config), "an unfinished run says what it is, too"
+
+
+def test_a_folder_that_cannot_be_is_one_sentence(base, tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(StorageError, match=r"file.* cannot be made \(.*\)\. Check the run folder \(run_dir\)\."):
+            pretrain(open_experiment(base), folder)
+    (tmp_path / "config.json").mkdir()
+    with pytest.raises(StorageError, match=r"config\.json cannot be written"):
+        pretrain(open_experiment(base), tmp_path)
 
 
 def test_a_refused_run_leaves_its_folder_as_it_was(base, tmp_path):

@@ -15,9 +15,10 @@ from c2vl_lab.cli import main
 from c2vl_lab.config import replace, to_dict
 from c2vl_lab.errors import C2VLError, ConfigError
 from c2vl_lab.launch import LOG, Launched, start, stop, wait
-from c2vl_lab.logs import read_metrics
+from c2vl_lab.logs import read_metrics, write_status
 from c2vl_lab.run_config import RunConfig
 from c2vl_lab.training.checkpoints import read_checkpoint
+from c2vl_lab.training.stopping import StoppedError
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,15 @@ def test_what_a_run_says_is_handed_on_and_its_end_is_told(tmp_path):
     text = "import sys; print('c2vl: (process 1) bad'); print('c2vl: bad'); print('trace'); sys.exit(1)"
     with pytest.raises(C2VLError, match=r"^bad$"):
         wait(program(tmp_path, text), lines.append)
+    assert lines == ["one", "two"], "what follows a sentence is torchrun's own, at length"
+    write_status(tmp_path, "stopped", error="Stopped in epoch 2.")
+    text = "import sys; print('three'); print('c2vl: Stopped in epoch 2.'); print('Traceback'); sys.exit(1)"
+    with pytest.raises(StoppedError, match=r"^Stopped in epoch 2\.$"):
+        wait(program(tmp_path, text), lines.append)
+    assert lines[2:] == ["three"]
+    with pytest.raises(C2VLError, match=r"^worse$") as caught:
+        wait(program(tmp_path, "import sys; print('c2vl: worse'); sys.exit(1)"), lines.append)
+    assert not isinstance(caught.value, StoppedError), "the status is of the run before"
     with pytest.raises(C2VLError, match=r"ended with status 3; .*train.log says why"):
         wait(program(tmp_path, "import sys; sys.exit(3)"), lines.append)
 
@@ -127,3 +137,12 @@ def test_bad_settings_are_one_sentence(tmp_path, capsys):
         shown = capsys.readouterr().err
         assert sentence in shown and shown.startswith("c2vl: ") and shown.count("\n") == 1
     assert not run_dir.exists()
+
+
+def test_a_stopped_run_has_a_status_of_its_own(base, tmp_path, capsys, monkeypatch):
+    def stopped(*given):
+        raise StoppedError("Stopped in epoch 1 of 3.")
+
+    monkeypatch.setattr("c2vl_lab.experiment.fit", stopped)
+    assert main(["pretrain", "--run-dir", str(tmp_path), *as_settings(base)]) == 130
+    assert capsys.readouterr().err == "c2vl: Stopped in epoch 1 of 3.\n"

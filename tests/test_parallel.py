@@ -17,9 +17,12 @@ from c2vl_lab.config import replace
 from c2vl_lab.dist import add_up, anywhere, gather, own_part, rank, world_size
 from c2vl_lab.errors import ConfigError
 from c2vl_lab.logs import read_metrics
+from c2vl_lab.training import fit as fitting
+from c2vl_lab.training import step
 from c2vl_lab.training.checkpoints import read_checkpoint
+from c2vl_lab.training.clips import ResidentClips
 from c2vl_lab.training.settings import FitConfig
-from c2vl_lab.training.step import describe_step
+from c2vl_lab.training.step import describe_step, largest_piece
 
 
 def start_two(folder: Path, *more: str) -> list[subprocess.Popen]:
@@ -138,6 +141,34 @@ def test_the_effective_batch_is_stated():
         "effective batch: 256 clips a step (2 batches of 128, each with its own contrast; "
         "at most 16 through the encoder at once)"
     )
+
+
+def test_a_piece_is_what_a_process_passes_at_once(monkeypatch):
+    assert largest_piece(FitConfig(), 1000) == 128 and largest_piece(FitConfig(), 100) == 100
+    assert largest_piece(FitConfig(accumulate=4, batch_size=8), 20) == 5
+    assert largest_piece(FitConfig(micro_batch=48), 1000) == 43, "three pieces of 42 or 43"
+    monkeypatch.setattr(step, "world_size", lambda: 3)
+    assert largest_piece(FitConfig(), 1000) == 43 and largest_piece(FitConfig(micro_batch=32), 1000) == 22
+
+
+def test_parts_are_compiled_for_a_piece_and_not_for_the_batch(monkeypatch):
+    """The whole batch may not fit into the memory; that is what pieces are for."""
+    tried = []
+
+    class Parts:
+        def __init__(self, *given):
+            pass
+
+        def try_on(self, clips, rows, seed):
+            tried.append((len(clips), len(rows)))
+            return []
+
+    monkeypatch.setattr(fitting, "CompiledParts", Parts)
+    config = replace(worker.SMALL, batch_size=20, micro_batch=6)
+    clips = ResidentClips(worker.training_set(), "cpu")
+    fitting.compile_on_a_gpu(config, None, clips, "cuda", lambda line: None)
+    torch.backends.cudnn.benchmark = False
+    assert tried == [(5, 5)]
 
 
 @pytest.mark.parametrize("setting", [{"micro_batch": -1}, {"accumulate": 0}])

@@ -130,6 +130,18 @@ def test_other_settings_in_the_same_folder_are_refused(tmp_path):
     assert (tmp_path / FILE).read_bytes() == before
 
 
+def test_a_run_goes_on_in_its_precision_and_is_read_in_any(tmp_path):
+    """One that was trained on a GPU is opened on a processor by the same call."""
+    given = replace(SMALL, epochs=2, precision="bfloat16"), training_set(), tmp_path, "cpu"
+    with pytest.raises(StoppedError):
+        fit(*given, stop=lambda: True)
+    with pytest.raises(ConfigError, match=r"precision: bfloat16 -> float32"):
+        fit(replace(given[0], precision="float32"), *given[1:])
+    whole, said = weights(fit(*given)), []
+    assert same(whole, weights(fit(replace(given[0], precision="float32"), *given[1:], said.append)))
+    assert said == ["nothing to train: all 2 epochs are done"]
+
+
 @pytest.mark.parametrize("method", ["c2vl", "skeletonclr", "supervised"])
 def test_only_the_encoder_runs_in_low_precision(method):
     """bfloat16 keeps three digits: enough for convolutions, not for the logits of a contrast."""

@@ -145,6 +145,18 @@ def test_shared_norms_in_one_process_are_plain_ones():
     assert torch.allclose(plain.eval()[1:](x), shared.eval()[1:](x), atol=1e-12)
 
 
+def test_shared_norms_count_and_average_in_float32_where_features_are_bfloat16():
+    torch.manual_seed(0)
+    plain = torch.nn.BatchNorm1d(3)
+    shared = torch.nn.Sequential(torch.nn.BatchNorm1d(3))
+    share_norms(shared, "cpu")
+    x = (torch.randn(37, 3, 101) * 3 + 5).bfloat16()  # 37 * 101 is no number of bfloat16
+    assert torch.equal(shared(x), plain(x)) and shared(x).dtype == torch.bfloat16
+    plain(x)
+    for name in ("running_mean", "running_var"):
+        torch.testing.assert_close(getattr(shared[0], name), getattr(plain, name), rtol=1e-5, atol=0)
+
+
 @pytest.mark.parametrize("name", ENCODERS)
 def test_every_parameter_of_every_encoder_is_trained(name):
     """DistributedDataParallel waits for the gradient of each of them."""

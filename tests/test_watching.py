@@ -192,6 +192,17 @@ def test_the_first_signal_asks_and_the_second_is_as_ever(number):
         signal.signal(number, before)
 
 
+def test_one_of_several_processes_may_hear_the_signal_again(monkeypatch):
+    """A job manager tells every process, and so does torchrun; the checkpoint is to be written all the same."""
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "one")
+    before = signal.getsignal(signal.SIGTERM)
+    with signals_as_stop() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        assert stop()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_other_threads_hear_no_signals():
     told = []
 

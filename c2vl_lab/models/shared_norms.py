@@ -22,17 +22,18 @@ class SharedBatchNorm(_BatchNorm):
             return super().forward(input)
         axes = [0, *range(2, input.ndim)]
         shape = (1, -1, *[1] * (input.ndim - 2))
-        own = input.new_full((1,), input.numel() // input.shape[1])
-        sums = add_up(torch.cat([input.sum(axes), own]))
+        values = input if input.dtype == torch.float64 else input.float()  # bfloat16 cannot count to a thousand
+        own = values.new_full((1,), values.numel() // values.shape[1])
+        sums = add_up(torch.cat([values.sum(axes), own]))
         count = sums[-1].detach()
         mean = sums[:-1] / count
-        centred = input - mean.view(shape)
+        centred = values - mean.view(shape)
         variance = add_up(centred.square().sum(axes)) / count
         self._keep_up(mean.detach(), variance.detach() * count / (count - 1).clamp(min=1))
         scale = (variance + self.eps).rsqrt()
         scale = scale if self.weight is None else scale * self.weight
         out = centred * scale.view(shape)
-        return out if self.bias is None else out + self.bias.view(shape)
+        return (out if self.bias is None else out + self.bias.view(shape)).to(input.dtype)
 
     def _keep_up(self, mean: Tensor, variance: Tensor) -> None:
         """Move the running statistics."""

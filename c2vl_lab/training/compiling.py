@@ -26,7 +26,9 @@ CLOSE = 0.02  # of the largest value: what rounding to bfloat16 may change in te
 
 
 class CompiledParts:
-    """Compiles what it can of a learner, for training on batches of one size; :meth:`undo` takes it back.
+    """Compiles what it can of a learner, for batches, or pieces of them, of one size; :meth:`undo` takes it back.
+
+    A contrast of whole batches whose clips pass in pieces is compiled once more, by the first step.
 
     Args:
         learner: on its device; it stays as it is, but for how its parts are computed.
@@ -46,7 +48,7 @@ class CompiledParts:
         """Compile part by part with the run's first batch.
 
         Args:
-            clips: (N, T, M, V, 3), of the batch size and on the device of the run.
+            clips: (N, T, M, V, 3), as many as a step passes at once, on the device of the run.
             rows: (N,) their training rows.
             seed: the run's.
 

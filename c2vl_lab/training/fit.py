@@ -16,10 +16,10 @@ from c2vl_lab.training.card import run_card
 from c2vl_lab.training.checkpoints import FILE
 from c2vl_lab.training.clips import ClipSource, place_clips
 from c2vl_lab.training.compiling import CompiledParts
-from c2vl_lab.training.keeping import RunFolder
+from c2vl_lab.training.keeping import RunFolder, make_folder
 from c2vl_lab.training.loop import Loop, Stop
 from c2vl_lab.training.settings import FitConfig, TrainingSet, pick_precision
-from c2vl_lab.training.step import describe_step
+from c2vl_lab.training.step import describe_step, largest_piece
 from c2vl_lab.training.stopping import StoppedError
 from c2vl_lab.training.watching import neighbour_accuracy
 
@@ -60,17 +60,18 @@ def fit(
     if device == "cpu":
         keep_freed_memory()
     run_dir = Path(run_dir)
-    run_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(run_dir)
     learner = build_learner(config, data, device)
     precision = pick_precision(config.precision, device)
     learner.low_precision = precision == "bfloat16"
     optimizer = build_optimizer(learner, config)
     folder = RunFolder(run_dir, config, run_card(config, data, precision), learner, optimizer, len(data.names))
     place = folder.resume()
+    if place.epoch >= config.epochs:
+        say(f"nothing to train: all {config.epochs} epochs are done")
+        return learner
     if place.epoch or place.step:
         say(f"resuming after epoch {place.epoch} of {config.epochs}" + (f", batch {place.step}" if place.step else ""))
-    if place.epoch >= config.epochs:
-        return learner
     with folder.training(place):
         clips = place_clips(data, device, config.resident)
         parts = compile_on_a_gpu(config, learner, clips, device, say)
@@ -122,7 +123,8 @@ def compile_on_a_gpu(
     Args:
         config: settings.
         learner: on its device.
-        clips: the training clips; the first batch's worth of them is what the parts are tried on.
+        clips: the training clips; the parts are tried on as many of them as pass through the encoder at once, for
+            more may not fit into the memory.
         device: "cpu" or "cuda[:i]"; on a processor nothing is compiled.
         say: receives what became of it.
     """
@@ -132,6 +134,6 @@ def compile_on_a_gpu(
     torch.backends.cudnn.benchmark = True  # all batches have one shape
     if config.compile != "off":
         say("compiling for the GPU, a minute or two ...")
-        rows, some = next(iter(clips.batches([torch.arange(min(config.batch_size, len(clips)))])))
+        rows, some = next(iter(clips.batches([torch.arange(largest_piece(config, len(clips)))])))
         say(f"compiled: {', '.join(parts.try_on(some, rows, config.seed)) or 'nothing'}")
     return parts

@@ -65,11 +65,24 @@ class Place:
         return cls(**found)  # type: ignore[arg-type]  # each was checked above
 
 
+def make_folder(path: Path) -> None:
+    """Make a run's folder where it is not there.
+
+    Raises:
+        StorageError: it cannot be made, as where a file has its name.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        remedy = write_remedy(error.errno, "run folder (run_dir)")
+        raise StorageError(f"The folder {path} cannot be made ({error.strerror or error}). {remedy}.") from error
+
+
 class RunFolder:
     """The folder of one run in training.
 
     Args:
-        path: the folder; it is made where it is not there.
+        path: the folder.
         config: settings.
         card: what the checkpoints say of their making.
         learner, optimizer: what they hold.
@@ -106,7 +119,8 @@ class RunFolder:
         if not (self.path / FILE).exists():
             return Place()
         tensors, found = read_checkpoint(self.path)
-        check_card(self.path, found, self.card)
+        done = found.get("epoch") == self.config.epochs  # and nothing is computed any more, in whatever precision
+        check_card(self.path, found, {**self.card, "precision": found.get("precision")} if done else self.card)
         place = Place.of(found, self.path / FILE)
         restore(tensors, self.learner, self.optimizer)
         return place

@@ -9,6 +9,7 @@ its gradient on these features, then each piece once more with its features' gra
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -59,6 +60,24 @@ def describe_step(config: FitConfig, clips: int) -> str:
     parts += [f"{batch / world_size():g} on each of {world_size()} processes"] if world_size() > 1 else []
     parts += [f"at most {config.micro_batch} through the encoder at once"] if config.micro_batch else []
     return f"effective batch: {step} clips a step" + (f" ({'; '.join(parts)})" if parts else "")
+
+
+def largest_piece(config: FitConfig, clips: int) -> int:
+    """The most clips that a process passes through the encoder at once.
+
+    Args:
+        config: settings.
+        clips: how many the training set has.
+    """
+    step = min(config.clips_per_step, clips)
+    batch = math.ceil(step / min(config.accumulate, step))
+    return math.ceil(math.ceil(batch / world_size()) / _pieces(config, batch))
+
+
+def _pieces(config: FitConfig, count: int) -> int:
+    """Into how many pieces each process cuts its part of a batch of ``count``; all cut alike, for they meet."""
+    smallest = count // world_size()
+    return -(-smallest // config.micro_batch) if config.micro_batch else 1
 
 
 class Step:
@@ -124,7 +143,7 @@ class Step:
         learner, seed = self.learner, self.config.seed
         # on a GPU filled there, not copied
         epoch = torch.full((), moment.epoch, device=rows.device) if rows.is_cuda else moment.epoch
-        cuts = self._pieces(len(rows))
+        cuts = _pieces(self.config, len(rows))
         pieces = list(zip(mine.tensor_split(cuts), clips.tensor_split(cuts), strict=True))
         views = [learner.look(shown, Draws(seed, epoch, piece, LOOK)) for piece, shown in pieces]
         memories = []
@@ -191,11 +210,6 @@ class Step:
                 self.differentiated(part).backward()
             statistics.add_piece(sizes[place] / sum(sizes))
         return terms
-
-    def _pieces(self, count: int) -> int:
-        """Into how many pieces each process cuts its part of a batch of ``count``; all cut alike, for they meet."""
-        smallest = count // world_size()
-        return -(-smallest // self.config.micro_batch) if self.config.micro_batch else 1
 
     def _gathered(self, tensors: Tensors, count: int) -> Tensors:
         return {name: gather(tensor, count) for name, tensor in tensors.items()}

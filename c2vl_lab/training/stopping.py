@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -22,8 +23,9 @@ def signals_as_stop() -> Iterator[Callable[[], bool]]:
     """Inside the block, Ctrl-C (Jupyter's interrupt) and SIGTERM ask for an orderly end; gives what says whether.
 
     The first signal is a request, which :func:`c2vl_lab.training.fit.fit` follows after the batch with a checkpoint.
-    The second does what it would have done without this block. In a thread other than the main one, where Python
-    hears no signals, nothing is changed.
+    The second does what it would have done without this block; in one of torchrun's processes it does nothing, since
+    torchrun hands on what the process may have heard already, and kills one that does not end. In a thread other than
+    the main one, where Python hears no signals, nothing is changed.
     """
     asked: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -37,7 +39,8 @@ def signals_as_stop() -> Iterator[Callable[[], bool]]:
 
     def hear(number: int, frame: Any) -> None:
         asked.append(number)
-        back()
+        if "TORCHELASTIC_RUN_ID" not in os.environ:
+            back()
 
     for number in SIGNALS:
         signal.signal(number, hear)
