@@ -392,5 +392,7 @@ def load_config(run_dir: str | Path) -> dict[str, Any]:
     """Settings of an earlier run."""
     path = Path(run_dir) / "config.json"
     if not path.exists():
-        raise MissingError(f"No config.json in {run_dir}. It is no run folder; notebook 03_pretrain makes one.")
+        raise MissingError(
+            f"No config.json in {run_dir}. It is no run folder; 03_pretrain or `c2vl pretrain` makes one."
+        )
     return read_json(path)

@@ -121,7 +121,9 @@ def _write(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> 
 def _open(path: Path, with_tensors: bool) -> tuple[dict[str, str], dict[str, Tensor]]:
     """Metadata and, if wanted, tensors of a checkpoint of this format."""
     if not path.exists():
-        raise MissingError(f"No checkpoint at {path}. Run notebook 03_pretrain, or `c2vl bench`, to train one.")
+        raise MissingError(
+            f"No checkpoint at {path}. Run notebook 03_pretrain, `c2vl pretrain` or `c2vl bench` to train one."
+        )
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
