@@ -324,7 +324,8 @@ def _with_sources(target: Experiment, progress: Progress) -> Experiment:
     config, store = target.config, target.store
     for source in parse_sources(config.pretrain_on):
         # its own class texts are another file; those of the target are looked for by the target
-        own = {"dataset": source.dataset, "protocol": source.protocol, "pretrain_on": "", "class_texts": ""}
+        own: dict[str, Any] = {"dataset": source.dataset, "protocol": source.protocol, "class_texts": ""}
+        own |= {"pretrain_on": "", "balance_sets": False}
         target.sources.append(open_experiment(replace(config, **own), progress))
     check_sources(target.sources, target, config.looked_up_by_name)
     target.layout = common_layout([store.layout, *[source.store.layout for source in target.sources]])

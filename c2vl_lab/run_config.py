@@ -162,6 +162,8 @@ class RunConfig:
             raise ConfigError(
                 f"pretrain_on='{self.pretrain_on}': arm '{self.arm}' is not trained. Trained: {', '.join(TRAINED)}."
             )
+        if self.balance_sets and not self.pretrain_on:
+            raise ConfigError("balance_sets wants several sets in pretrain_on, as in nw-ucla:xview+utd-mhad:xsub.")
         self.prepare_config()
         self.concept_config()
         if self.arm in TRAINED:

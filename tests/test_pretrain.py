@@ -125,6 +125,10 @@ def test_other_settings_in_the_same_folder_are_refused(tmp_path):
     before = (tmp_path / FILE).read_bytes()
     with pytest.raises(ConfigError, match=r"lr: 0.002 -> 0.1"):
         fit(replace(SMALL, epochs=2, lr=0.1), training_set(), tmp_path, "cpu")
+    with pytest.raises(ConfigError, match=r"epochs: 2 -> 3; learning rate and soft targets follow"):
+        fit(replace(SMALL, epochs=3), training_set(), tmp_path, "cpu")
+    with pytest.raises(ConfigError, match="compile='graphs' keeps one pass"):
+        replace(SMALL, compile="graphs", micro_batch=4)
     with pytest.raises(ConfigError, match="data"):
         fit(replace(SMALL, epochs=2), training_set(seed=5), tmp_path, "cpu")
     assert (tmp_path / FILE).read_bytes() == before
@@ -135,7 +139,7 @@ def test_a_run_goes_on_in_its_precision_and_is_read_in_any(tmp_path):
     given = replace(SMALL, epochs=2, precision="bfloat16"), training_set(), tmp_path, "cpu"
     with pytest.raises(StoppedError):
         fit(*given, stop=lambda: True)
-    with pytest.raises(ConfigError, match=r"precision: bfloat16 -> float32"):
+    with pytest.raises(ConfigError, match=r"was trained in bfloat16, and is to go on in float32"):
         fit(replace(given[0], precision="float32"), *given[1:])
     whole, said = weights(fit(*given)), []
     assert same(whole, weights(fit(replace(given[0], precision="float32"), *given[1:], said.append)))

@@ -58,8 +58,15 @@ def check_card(run_dir: Path, found: dict[str, Any], wanted: dict[str, Any]) -> 
             changed = "; ".join(f"{k}: {old.get(k)} -> {new.get(k)}" for k in names)
         elif part == "data":  # two fingerprints say nothing
             changed = "other clips, sentences, pictures or teacher"
+        elif part == "precision":
+            raise ConfigError(
+                f"{Path(run_dir) / FILE} was trained in {old}, and is to go on in {new}, which gives other numbers. "
+                f"Set precision='{str(old).split(',')[0]}' (and resident as it was) to go on, or use another folder."
+            )
         else:
             changed = f"{old} -> {new}"
+        if isinstance(new, dict) and isinstance(old, dict) and old.get("epochs") != new.get("epochs"):
+            changed += "; learning rate and soft targets follow the number of epochs, so more of them are another run"
         raise ConfigError(
             f"{Path(run_dir) / FILE} was trained with other settings ({part}: {changed}). "
             "Use another run folder (run_dir), or delete this one to train anew."

@@ -157,6 +157,11 @@ class FitConfig:
                 "micro_batch must be at least 0 (0: the whole batch at once) and accumulate at least 1; "
                 f"found {self.micro_batch} and {self.accumulate}."
             )
+        if self.compile == "graphs" and (self.micro_batch or self.accumulate > 1):
+            raise ConfigError(
+                "compile='graphs' keeps one pass in memory at a time, and micro_batch and accumulate want several; use "
+                "compile='auto' with them."
+            )
         self.step_epochs()
 
     def step_epochs(self) -> tuple[int, ...]:
