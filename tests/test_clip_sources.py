@@ -113,7 +113,8 @@ def test_training_is_the_same_wherever_the_clips_lie(tmp_path):
 @pytest.mark.parametrize("change", [{"precision": "bfloat16"}, {"resident": "half"}], ids=str)
 def test_a_run_goes_on_only_in_its_own_precision(tmp_path, change):
     config, data = replace(SMALL, epochs=2, checkpoint_every=1), training_set()
-    fit(replace(config, **change), data, tmp_path / "low", "cpu")
+    with pytest.raises(StoppedError):
+        fit(replace(config, **change), data, tmp_path / "low", "cpu", stop=lambda: True)
     with pytest.raises(ConfigError, match=r"was trained in .*Set precision='(bfloat16|float32)' "):
         fit(config, data, tmp_path / "low", "cpu")
     found = read_checkpoint(tmp_path / "low")[1]
