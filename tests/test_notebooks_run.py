@@ -100,5 +100,5 @@ def test_00_tour(work):
 
 
 def test_a_run_that_is_not_there_is_one_sentence(work):
-    with pytest.raises(NotebookError, match="notebook 03_pretrain makes one"):
+    with pytest.raises(NotebookError, match="03_pretrain or `c2vl pretrain` makes one"):
         run(work, "04_evaluate", run_dir=str(work / "nowhere"), work_dir=str(work))
