@@ -49,13 +49,15 @@ def test_marks_stay_inside_their_block():
     blocks = [
         Block("A", [("one", [Entry(0.8, "80.0")]), ("two", [Entry(0.7, "70.0")]), ("three", [Entry(0.6, "60.0")])]),
         Block("B", [("four", [Entry(0.9, "90.0")])]),  # alone in its block: nothing to be better than
-        Block("C", [("five", [Entry(0.5, "50.0")]), ("six", [Entry(0.5, "50.0")]), ("seven", [Entry()])]),
+        Block("C", [("five", [Entry(0.5, "50.0")]), ("six", [Entry(0.5, "50.0")]), ("seven", [Entry(0.4, "40.0")])]),
+        Block("D", [("eight", [Entry(0.5, "50.0")]), ("nine", [Entry(0.5, "50.0")]), ("ten", [Entry()])]),
     ]
     table = PaperTable("t", "Toy & more.", ["Linear"], blocks, ["a note"])
     text = in_markdown([table])
     for line in ("| one | **80.0** |", "| two | <u>70.0</u> |", "| three | 60.0 |", "| four | 90.0 |"):
         assert line in text
-    assert "| five | **50.0** |" in text and "| six | **50.0** |" in text and "| seven | – |" in text
+    assert "| five | **50.0** |" in text and "| six | **50.0** |" in text and "| seven | <u>40.0</u> |" in text
+    assert "| eight | 50.0 |" in text and "| ten | – |" in text, "all are equal: none is the best"
     written = latex([table])
     check_latex(written)
     assert (
@@ -85,7 +87,9 @@ def test_published_numbers_have_their_source_and_ours_a_command(runs_dir):
     rows = dict(linear.blocks[0].rows)
     key = re.fullmatch(r"84\.4 \((\w)\)", rows["C²VL (the paper)"][0].text)
     assert key and any(note.startswith(f"{key[1]}: as quoted by one community list") for note in linear.notes)
-    assert any("needs the NTU licence; c2vl bench own" in note for note in linear.notes)
+    assert any("needs the NTU licence: NTU-60 x-sub, NTU-60 x-view" in note for note in linear.notes)
+    assert "NTU-60 x-sub, 10 %" in tables[-1].columns and len(tables) == 3
+    assert "AimCLR, three streams" in dict(tables[-1].blocks[0].rows)
     check_latex(latex(tables))
 
 
