@@ -13,10 +13,11 @@ import c2vl_lab
 from c2vl_lab.artifacts import atomic_folder, atomic_path, file_sha256, write_json
 from c2vl_lab.bench.notebooks import is_finished
 from c2vl_lab.bench.published import standings
-from c2vl_lab.bench.report_figures import draw_section, origin
+from c2vl_lab.bench.report_figures import draw_section
 from c2vl_lab.bench.report_page import Page, render
 from c2vl_lab.bench.report_tables import markdown, sections
 from c2vl_lab.bench.results import Run, find_runs, results_frame
+from c2vl_lab.bench.run_figures import origin
 from c2vl_lab.bench.suite import is_place
 
 
@@ -28,7 +29,7 @@ def build_report(
     The folder gets ``index.html`` (one self-contained page), ``results.csv`` and ``results.parquet`` (one row a
     run), ``results.md`` (the tables), ``manifest.json`` (what made them), ``figures/`` and ``notebooks/``.
     Besides the runs the page shows, where they exist below ``runs_dir``: ``joint_map.json`` and ``joint_map.png``
-    (:func:`c2vl_lab.viz.maps.save_map`) and ``examples.json`` (:func:`c2vl_lab.viz.examples.save_examples`).
+    (:func:`c2vl_lab.figures.maps.save_map`) and ``examples.json`` (:func:`c2vl_lab.figures.examples.save_examples`).
 
     Args:
         runs_dir: folder of the runs, at any depth.
