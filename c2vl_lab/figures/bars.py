@@ -10,7 +10,7 @@ import pandas as pd
 
 from c2vl_lab.errors import DataError
 from c2vl_lab.figures.canvas import PAGE, SMALLEST, Look, PaperFigure, numbers, painter
-from c2vl_lab.figures.parts import legend, shortened
+from c2vl_lab.figures.parts import legend_above, shortened, wrapped
 from c2vl_lab.viz import theme
 from c2vl_lab.viz.log_columns import METRIC_TITLES
 
@@ -49,7 +49,8 @@ def ablation_bars(table: pd.DataFrame, metrics: Sequence[str] = ("linear", "knn1
 def paint_ablation_bars(figure: PaperFigure, data: dict[str, Any], look: Look) -> None:
     """Horizontal bars, arms from top to bottom."""
     arms, bars = data["arms"], data["bars"]
-    figure.tall(min(0.6 + 0.15 * len(arms) * (len(bars) + 0.7), 8.5))
+    labels = [wrapped(arm, 0.38 * look.width, 7) for arm in arms]
+    each = max(0.14 * (len(bars) + 0.7), 0.125 * max(label.count("\n") + 1 for label in labels) + 0.08)
     axes, height, keys = figure.subplots(), 0.8 / len(bars), []
     for order, own in enumerate(bars.values()):
         place = np.array(own["arm"]) + (order - (len(bars) - 1) / 2) * height
@@ -77,16 +78,16 @@ def paint_ablation_bars(figure: PaperFigure, data: dict[str, Any], look: Look) -
                 }
                 axes.plot(values, np.full(len(values), y), "o", **dot)
         for y, m, end in zip(place, mean, np.maximum(mean + std, [max(v) for v in own["seeds in %"]]), strict=True):
-            axes.text(end + 1.5, y, f"{m:.1f}", va="center", fontsize=SMALLEST)
-    most = 26 if look.columns == 1 else 44
-    axes.set_yticks(range(len(arms)), [shortened(arm, most) for arm in arms])
+            away: dict[str, Any] = {"xytext": (3, 0), "textcoords": "offset points"}
+            axes.annotate(f"{m:.1f}", (end, y), va="center", fontsize=SMALLEST, **away)
+    axes.set_yticks(range(len(arms)), labels)
     axes.set_ylim(len(arms) - 0.45, -0.55)
-    axes.set(xlim=(0, 112 if look.columns == 1 else 106), xlabel="accuracy on the test split, %")
+    axes.set(xlim=(0, 100 + 28 / (0.58 * look.width - 0.28)), xlabel="accuracy on the test split, %")
     axes.set_xticks(range(0, 101, 20))
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
     names = [METRIC_TITLES.get(metric, metric) for metric in bars]
-    legend(axes, keys, names, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=len(bars), borderaxespad=0.2)
+    figure.tall(min(0.45 + each * len(arms), 8.0) + legend_above(axes, keys, names, look))
 
 
 def protocol_dots(records: Mapping[str, Mapping[str, Any]], look: Look = PAGE) -> PaperFigure:

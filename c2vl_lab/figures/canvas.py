@@ -115,8 +115,16 @@ class PaperFigure(Figure):
             super().__init__(figsize=(look.width, look.height or 2.0), layout="constrained")
 
     def tall(self, height: float) -> None:
-        """Set the height in inches that suits what is drawn; the look's own wins."""
-        self.set_figheight(self.look.height or height)
+        """Set the height in inches that suits what is drawn, heading and corner come on top; the look's own wins."""
+        around = 0.11 * len(self.corner) + 0.2 * bool(self.look.title)
+        self.set_figheight(self.look.height or height + around)
+
+    @property
+    def corner(self) -> list[str]:
+        """The lines of the lower left corner: remark and note."""
+        note = f"Note: {self.look.note}." if self.look.note and self.look.corner else ""
+        text = " ".join(part for part in (self.data.get("remark", ""), note) if part)
+        return textwrap.wrap(text, int(self.look.width * (21 if self.look.venue.startswith("page-") else 27)))
 
     def draw(self, renderer: Any) -> None:
         """Draw in the figure's own style: ticks are made while drawing, and would take the style of the moment."""
@@ -144,7 +152,10 @@ def painter(paint: Painter) -> Callable[[Any, Look], PaperFigure]:
             paint(figure, figure.data, look)
             if look.title:
                 figure.suptitle(look.title, x=0.01, ha="left")
-            _corner(figure)
+            if lines := figure.corner:
+                figure.supxlabel(
+                    "\n".join(lines), fontsize=SMALLEST, x=0.01, ha="left", color=mpl.rcParams["text.color"]
+                )
         return figure
 
     PAINTERS[kind] = made
@@ -168,16 +179,6 @@ def _screen(look: Look) -> dict[Any, Any]:
     changes |= {"font.family": ["DejaVu Sans"], "axes.edgecolor": line, "grid.color": line}
     inked = ("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.labelcolor", "ytick.labelcolor")
     return changes | dict.fromkeys(inked, look.ink) | {"xtick.color": line, "ytick.color": line}
-
-
-def _corner(figure: PaperFigure) -> None:
-    """Remark and note in the lower left corner, in small type."""
-    look = figure.look
-    note = f"Note: {look.note}." if look.note and look.corner else ""
-    if text := " ".join(part for part in (figure.data.get("remark", ""), note) if part):
-        lines = textwrap.wrap(text, int(look.width * (21 if look.venue.startswith("page-") else 27)))
-        color = mpl.rcParams["text.color"]
-        figure.supxlabel("\n".join(lines), fontsize=SMALLEST, x=0.01, ha="left", color=color)
 
 
 def plain(value: Any) -> Any:

@@ -12,11 +12,11 @@ from c2vl_lab.errors import DataError
 from c2vl_lab.figures.canvas import PAGE, SMALLEST, Look, PaperFigure, numbers, painter
 from c2vl_lab.figures.parts import (
     color_bar,
-    legend,
+    legend_above,
     name_columns,
     name_rows,
+    names_width,
     rows_height,
-    shortened,
 )
 from c2vl_lab.viz import theme
 
@@ -48,10 +48,10 @@ def paint_confusion_matrix(figure: PaperFigure, data: dict[str, Any], look: Look
     """Shades of blue for shares, with the numbers where a cell has room for them."""
     classes, share = data["classes"], shares(data["counts"])
     names = names_width(classes, look)
-    side = max(0.8, look.width - names - 0.95)
+    side = max(0.8, look.width - names - (0.3 if look.columns == 1 else 0.95))
     if not look.height:
         side = min(side, 5.2)
-    figure.tall(side + names + 0.45)
+    figure.tall(side + names + (0.6 if look.columns == 1 else 0.25))
     axes = figure.subplots()
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
     cell = side / len(classes)
@@ -98,7 +98,6 @@ def paint_per_class(figure: PaperFigure, data: dict[str, Any], look: Look) -> No
     classes = data["classes"]
     values = {arm: numbers(own) for arm, own in data["accuracy in %"].items()}
     height = rows_height(len(classes))
-    figure.tall(height + 0.75)
     axes = figure.subplots()
     every = np.stack(list(values.values()))
     axes.hlines(range(len(classes)), every.min(axis=0), every.max(axis=0), color=theme.QUIET, linewidth=0.8, zorder=1)
@@ -112,8 +111,7 @@ def paint_per_class(figure: PaperFigure, data: dict[str, Any], look: Look) -> No
     name_rows(axes, classes, height)
     axes.set(xlim=(0, 100), xlabel="accuracy on the test split, %")
     axes.grid(axis="x")
-    columns = 1 if look.columns == 1 else 3
-    legend(axes, drawn, list(values), loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2)
+    figure.tall(height + 0.45 + legend_above(axes, drawn, list(values), look))
 
 
 def class_gains(
@@ -165,7 +163,6 @@ def paint_class_gains(figure: PaperFigure, data: dict[str, Any], look: Look) -> 
     classes, gain = data["classes"], gains(data)
     low, high = numbers(data["interval in points"]).reshape(-1, 2).T
     height = rows_height(len(classes))
-    figure.tall(height + 0.8)
     axes = figure.subplots()
     rows = np.arange(len(classes))
     for sign, color, hatch in ((gain >= 0, GAIN, ""), (gain < 0, LOSS, "////")):
@@ -178,14 +175,14 @@ def paint_class_gains(figure: PaperFigure, data: dict[str, Any], look: Look) -> 
     name_rows(axes, classes, height)
     left = min(0.0, float(np.nanmin([gain, np.nan_to_num(low)])))
     right = max(0.0, float(np.nanmax([gain, np.nan_to_num(high)])))
-    room = 0.16 * (right - left or 1)
+    inner = look.width - names_width(classes, look) - 0.2  # inches, of which a number beside a bar takes a third
+    room = (right - left or 1) * 0.33 / max(0.5, inner - 0.66)
     axes.set(xlim=(left - room if left < 0 else 0, right + room if right > 0 else 0))
     axes.set_xlabel("gain, points of accuracy")
     axes.grid(axis="x")
-    names = [shortened(name, 40) for name in data["runs"]]
     keys = [Patch(color=GAIN), Patch(facecolor=LOSS, hatch="////", edgecolor="white", linewidth=0)]
-    labels = [f"better with {names[1]}", f"better with {names[0]}"]
-    legend(axes, keys, labels, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=look.columns, borderaxespad=0.2)
+    labels = [f"better with {name}" for name in reversed(data["runs"])]
+    figure.tall(height + 0.45 + legend_above(axes, keys, labels, look))
 
 
 def gains(data: dict[str, Any]) -> np.ndarray:
@@ -198,6 +195,6 @@ def _write_gains(axes: Any, gain: np.ndarray, low: np.ndarray, high: np.ndarray,
     for row, value in enumerate(gain):
         end = np.nanmax([value, high[row], 0]) if value >= 0 else np.nanmin([value, low[row], 0])
         side = 1 if value >= 0 else -1
-        text = f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
+        text = f"{value:+.1f}".replace("-", "\N{MINUS SIGN}") if abs(value) >= 0.05 else "0.0"
         place = (float(end) + side * 0.02 * reach, row)
         axes.text(*place, text, va="center", ha="left" if side > 0 else "right", fontsize=SMALLEST)

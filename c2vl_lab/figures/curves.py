@@ -13,18 +13,19 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLoca
 
 from c2vl_lab.errors import DataError
 from c2vl_lab.figures.canvas import PAGE, Look, PaperFigure, numbers, painter
-from c2vl_lab.figures.parts import legend
+from c2vl_lab.figures.parts import legend, legend_above, wrapped
 from c2vl_lab.project import neighbour_purity
 from c2vl_lab.viz import theme
 from c2vl_lab.viz.log_columns import BESIDE, loss_terms
 
 Rows = Sequence[Mapping[str, Any]]
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":")
+SHOWN = ("alpha", "kappa", "lr", "knn1")  # beside the loss; the speed of a machine belongs into no paper
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#332288")
 
 
 def training_curves(runs: Rows | Mapping[str, Sequence[Rows]], look: Look = PAGE) -> PaperFigure:
-    """Loss over the epochs, and beside it what goes with it (:data:`~c2vl_lab.viz.log_columns.BESIDE`).
+    """Loss over the epochs, and beside it, where a log has them, :data:`SHOWN`.
 
     Of one arm the loss is shown with all its terms; of several arms each is a colour and a dash of its own. Lines
     are means over seeds, bands reach one sample standard deviation to both sides.
@@ -42,7 +43,7 @@ def training_curves(runs: Rows | Mapping[str, Sequence[Rows]], look: Look = PAGE
     if not every or any(not {"epoch", "loss"} <= set(table.columns) for table in every):
         raise DataError("Training curves want rows with 'epoch' and 'loss'; run the pre-training first.")
     terms = loss_terms(every[0]) if len(tables) == 1 else []
-    beside = [name for name in BESIDE if any(name in table for table in every)]
+    beside = [name for name in SHOWN if any(name in table for table in every)]
     panels = [{"label": "loss", "lines": _lines(tables, {"loss": 1, **dict.fromkeys(terms, 1)})}]
     panels += [{"label": BESIDE[name][0], "lines": _lines(tables, {name: BESIDE[name][1]})} for name in beside]
     return paint_training_curves({"panels": panels, "arms": list(tables)}, look)
@@ -75,14 +76,17 @@ def paint_training_curves(figure: PaperFigure, data: dict[str, Any], look: Look)
             k = arms.index(line["arm"]) if len(arms) > 1 else order
             color = SERIES[k % len(SERIES)] if len(arms) > 1 or axes is places[0] else theme.MIDDLE
             _line(axes, line, color, LINES[k % len(LINES)], 1.3 if line["column"] in ("loss", *BESIDE) else 0.9)
-        axes.set(xlabel="epoch", ylabel=panel["label"])
+        axes.set(xlabel="epoch")
+        if axes is places[0]:
+            axes.set_ylabel(panel["label"])
+        else:
+            axes.set_title(panel["label"], fontsize=7)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     names = arms if len(arms) > 1 else [line["column"] for line in panels[0]["lines"]]
     if len(names) > 1:
         keys = [Line2D([], [], color=SERIES[k % 6], linestyle=LINES[k % 4], linewidth=1.3) for k in range(len(names))]
-        rows = {"ncols": 1} if look.columns == 1 or len(names) > 3 else {"ncols": len(names)}
-        legend(places[0], keys, names, loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.2, **rows)
+        legend(places[0], keys, [wrapped(name, 0.45 * look.width, 7) for name in names])
 
 
 def _panel_axes(figure: PaperFigure, beside: int, look: Look) -> list[Axes]:
@@ -95,8 +99,8 @@ def _panel_axes(figure: PaperFigure, beside: int, look: Look) -> list[Axes]:
         return [figure.add_subplot(grid[0, :])] + [figure.add_subplot(grid[1 + k // 2, k % 2]) for k in range(beside)]
     figure.tall(1.55 * max(1, rows) + 0.5)
     grid = figure.add_gridspec(max(1, rows), columns + 1, width_ratios=[1.8] + [1] * columns)
-    small = [figure.add_subplot(grid[k // columns, 1 + k % columns]) for k in range(beside)]
-    return [figure.add_subplot(grid[:, 0]), *small]
+    large = figure.add_subplot(grid[:, 0])
+    return [large, *(figure.add_subplot(grid[k // columns, 1 + k % columns]) for k in range(beside))]
 
 
 def _line(axes: Axes, line: dict[str, Any], color: str, dash: str, width: float) -> None:
@@ -105,7 +109,16 @@ def _line(axes: Axes, line: dict[str, Any], color: str, dash: str, width: float)
     if std.any():
         axes.fill_between(line["epoch"], mean - std, mean + std, color=color, alpha=0.2, linewidth=0)
     mark = "o" if line["few"] else ""
-    axes.plot(line["epoch"], mean, color=color, linestyle=dash, linewidth=width, marker=mark, markersize=2.5)
+    axes.plot(
+        line["epoch"],
+        mean,
+        color=color,
+        linestyle=dash,
+        linewidth=width,
+        marker=mark,
+        markersize=2.5,
+        label=line["column"],
+    )
 
 
 def purity_curves(
@@ -141,7 +154,6 @@ def purity_curves(
 @painter
 def paint_purity_curves(figure: PaperFigure, data: dict[str, Any], look: Look) -> None:
     """Purity over k, k on a logarithmic axis."""
-    figure.tall(2.1 if look.columns == 1 else 2.4)
     axes, marks = figure.subplots(), ("o", "D", "s", "^", "v", "P")
     keys = []
     for k, seeds in enumerate(data["purity in %"].values()):
@@ -160,6 +172,5 @@ def paint_purity_curves(figure: PaperFigure, data: dict[str, Any], look: Look) -
     axes.set(xlabel="neighbours k", ylabel="of the same class, %")
     axes.set_ylim(bottom=0)
     axes.grid(axis="y")
-    columns = 1 if look.columns == 1 else 2
-    labels = [*data["purity in %"], "at random"]
-    legend(axes, keys, labels, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2)
+    above = legend_above(axes, keys, [*data["purity in %"], "at random"], look)
+    figure.tall(above + (1.75 if look.columns == 1 else 2.1))

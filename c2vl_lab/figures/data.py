@@ -12,9 +12,10 @@ from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.figures.canvas import PAGE, SMALLEST, Look, PaperFigure, numbers, painter
 from c2vl_lab.figures.parts import (
     color_bar,
-    legend,
+    legend_above,
     name_columns,
     name_rows,
+    names_width,
     rows_height,
 )
 from c2vl_lab.viz import theme
@@ -50,7 +51,7 @@ def paint_lengths_histogram(figure: PaperFigure, data: dict[str, Any], look: Loo
         labels.append(f"{name}: {own['clips']:,} clips, median {own['median']:.0f} frames")
     axes.set(xlabel="frames a clip", ylabel="% of the part", xlim=(data["edges"][0], data["edges"][-1]))
     axes.set_ylim(bottom=0)
-    legend(axes, keys, labels)
+    legend_above(axes, keys, labels, look)
 
 
 def class_balance(store: SkeletonStore, split: Split, look: Look = PAGE) -> PaperFigure:
@@ -64,7 +65,6 @@ def class_balance(store: SkeletonStore, split: Split, look: Look = PAGE) -> Pape
 def paint_class_balance(figure: PaperFigure, data: dict[str, Any], look: Look) -> None:
     """Bars end to end."""
     classes, height = data["classes"], rows_height(len(data["classes"]))
-    figure.tall(height + 0.8)
     axes, keys = figure.subplots(), []
     left = np.zeros(len(classes))
     for name, counts in data["clips"].items():
@@ -73,7 +73,7 @@ def paint_class_balance(figure: PaperFigure, data: dict[str, Any], look: Look) -
     name_rows(axes, classes, height)
     axes.set(xlabel="clips")
     axes.grid(axis="x")
-    legend(axes, keys, list(data["clips"]), loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.2)
+    figure.tall(height + 0.45 + legend_above(axes, keys, list(data["clips"]), look))
 
 
 def tracking_gaps(store: SkeletonStore, measures: Measures, column: str = "camera", look: Look = PAGE) -> PaperFigure:

@@ -12,6 +12,7 @@ from c2vl_lab.figures.canvas import PAGE, SMALLEST, Look, PaperFigure, numbers, 
 from c2vl_lab.figures.parts import class_lines, class_spans, color_bar, name_columns, name_rows, names_width, shortened
 
 MOST_CLIPS = 120  # rows of a matrix of similarities
+LEAST = 0.85  # inches of a panel, before fewer stand side by side
 SPAN = 24  # letters of a class's name
 NAMED = 40  # rows up to which each has its name
 
@@ -127,12 +128,21 @@ def _panels(
 ) -> None:
     """Square matrices in rows that fit the width, names at the left edge, one colour bar at the right."""
     look = figure.look
-    columns = min(len(panels), 2 if look.columns == 1 else 4)
-    rows = -(-len(panels) // columns)
+    span = min(SPAN, int(5 * look.width))
     single = not len(labels) and len(names) <= NAMED and len(panels) == 1
-    beside = names_width([shortened(n, SPAN) for n in names], look) if single or len(labels) else 0.0
-    side = min((look.width - beside - 0.65) / columns - 0.08, 4.8)
-    figure.tall(rows * (side + (0.22 if any(panels) else 0.02)) + (beside if single else 0.0) + 0.2)
+    beside = names_width(names, look) if single else 0.0
+    beside = names_width([shortened(name, span) for name in names], look) if len(labels) else beside
+    bar = 0.15 if look.columns == 1 else 0.65
+    columns = min(len(panels), 2 if look.columns == 1 else 4)
+    while columns > 1 and (look.width - beside - bar) / columns < LEAST:
+        columns -= 1
+    rows = -(-len(panels) // columns)
+    side = min((look.width - beside - bar) / columns - 0.08, 4.8)
+    figure.tall(
+        rows * (side + (0.22 if any(panels) else 0.02))
+        + (beside if single else 0.0)
+        + (0.5 if look.columns == 1 else 0.2)
+    )
     grid = figure.subplots(rows, columns, squeeze=False)
     image = None
     for k, axes in enumerate(grid.flat):
@@ -147,7 +157,7 @@ def _panels(
         if len(labels):
             class_lines(axes, labels, "#FFFFFF" if scale["cmap"] == "cividis" else "#000000")
             if k % columns == 0:
-                _name_spans(axes, labels, names, side)
+                _name_spans(axes, labels, [shortened(name, span) for name in names], side)
         elif single:
             name_columns(axes, names, side)
             name_rows(axes, names, side)
@@ -164,7 +174,7 @@ def _name_spans(axes: Any, labels: Sequence[int], names: Sequence[str], side: fl
         middle = (first + end - 1) / 2
         if (middle - last) * side / len(labels) >= 1.1 * SMALLEST / 72:
             places.append(middle)
-            shown.append(shortened(names[label], SPAN))
+            shown.append(names[label])
             last = middle
     axes.set_yticks(places, shown, fontsize=SMALLEST)
     axes.tick_params(axis="y", length=0)

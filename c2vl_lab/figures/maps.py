@@ -115,14 +115,13 @@ def paint_joint_map(figure: PaperFigure, data: dict[str, Any], look: Look) -> No
     panels = data["panels"]
     modalities = list(dict.fromkeys(m for panel in panels.values() for m in panel["points"]))
     handles, labels = _entries(modalities, data)
-    widest = max(text_width(label, SMALLEST) for label in labels) + 0.32
+    widest = max(text_width(label, SMALLEST) for label in labels) + 0.28
     columns = max(1, min(len(labels), int(look.width / widest)))
     rows = -(-len(labels) // columns)
     side = look.width / len(panels)
     high = min(side * (0.95 if look.columns == 1 else 0.8), 4.2) + (0.2 if len(panels) > 1 else 0)
     below = 0.125 * rows + 0.08
-    remark = len(data["remark"]) / (30 * look.width) * 0.1
-    figure.tall(high + below + remark + 0.25)
+    figure.tall(high + below + 0.1)
     grid = figure.add_gridspec(2, len(panels), height_ratios=[high, below])
     shown = [figure.add_subplot(grid[0, k]) for k in range(len(panels))]
     for axes, (heading, panel) in zip(shown, panels.items(), strict=True):

@@ -23,14 +23,31 @@ def legend(axes: Axes, handles: Sequence[Any], labels: Sequence[str], **options:
         text.set_text(label)
 
 
+def legend_above(axes: Axes, handles: Sequence[Any], labels: Sequence[str], look: Look) -> float:
+    """A legend over the axes, in as many columns as the figure has room for; long labels are broken into lines.
+
+    Returns:
+        Inches that it takes.
+    """
+    room = 0.95 * look.width if look.columns == 1 else 0.7 * look.width
+    lines = [wrapped(label, room - 0.45, 7) for label in labels]
+    columns = int(np.clip(room // (0.4 + max(text_width(line, 7) for line in lines)), 1, len(labels)))
+    # in one column it may reach over the names at the left
+    side = {"loc": "lower right", "bbox_to_anchor": (1, 1.0)} if look.columns == 1 else {}
+    place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0)} | side
+    legend(axes, handles, lines, ncols=columns, borderaxespad=0.2, **place)
+    longest = max(line.count("\n") + 1 for line in lines)
+    return 0.05 + 0.13 * longest * -(-len(lines) // columns)
+
+
 def shortened(text: str, most: int) -> str:
     """The text, or its beginning with an ellipsis where it is longer than there is room for."""
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
 def text_width(text: str, size: float) -> float:
-    """Roughly how wide a text is, in inches: half its size a letter."""
-    return 0.5 * size / 72 * max(map(len, text.split("\n")), default=0)
+    """Roughly how wide a text is, in inches: a bit less than half its size a letter."""
+    return 0.46 * size / 72 * max(map(len, text.split("\n")), default=0)
 
 
 def wrapped(text: str, width: float, size: float) -> str:
@@ -40,7 +57,7 @@ def wrapped(text: str, width: float, size: float) -> str:
 
 def axis_name(name: str, look: Look) -> str:
     """A name as it stands beside an axis; the figure's file has it whole."""
-    return shortened(name, 26 if look.columns == 1 else 44)
+    return shortened(name, min(44, int(8 * look.width)))
 
 
 def names_width(names: Sequence[str], look: Look) -> float:
@@ -86,11 +103,12 @@ def _fitting(names: Sequence[str], room: float, axes: Axes) -> tuple[range, list
 
 
 def color_bar(figure: PaperFigure, image: Any, axes: Any, label: str, whole: bool = False, **options: Any) -> None:
-    """A colour bar without a frame, with few ticks, at whole numbers if wanted."""
+    """A colour bar without a frame, with few ticks; above the axes where the figure has one column."""
     ticks = MaxNLocator(4 if whole else 5, integer=whole)
+    options |= {"location": "top", "shrink": 1.0, "pad": 0.02} if figure.look.columns == 1 else {}
     bar = figure.colorbar(image, ax=axes, label=label, ticks=ticks, **options)
     bar.outline.set_visible(False)  # type: ignore[operator]
-    bar.ax.tick_params(length=2)
+    bar.ax.tick_params(length=2, pad=1.5)
 
 
 def class_spans(labels: Sequence[int]) -> list[tuple[int, int, int]]:

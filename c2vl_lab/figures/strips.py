@@ -67,12 +67,13 @@ def film_strip(
 @painter
 def paint_film_strip(figure: PaperFigure, data: dict[str, Any], look: Look) -> None:
     """Poses on one floor from left to right."""
-    axes = figure.subplots()
+    sentence = wrapped(data["sentence"], look.width - 0.15, 7)
+    high = float(np.clip(data["tall"] / data["step"] / len(data["poses"]) * look.width, 0.6, 2.2)) + 0.3
+    words_high = 0.125 * (sentence.count("\n") + 1) if sentence else 0.0
+    figure.tall(high + words_high + (0 if look.title else 0.15))
+    axes = figure.add_subplot(figure.add_gridspec(2, 1, height_ratios=[high, words_high or 0.01])[0])
     if not look.title:
         axes.set_title(shortened(data["clip"], int(look.width * 16)))
-    sentence = wrapped(data["sentence"], look.width - 0.1, 7)
-    high = data["tall"] / data["step"] / max(1, len(data["poses"])) * look.width
-    figure.tall(float(np.clip(high, 0.6, 2.2)) + 0.5 + 0.12 * (sentence.count("\n") + 1) * bool(sentence))
     for position, pose in enumerate(data["poses"]):
         offset = np.array([position * data["step"], 0.0])
         joints = numbers(pose["joints"]) + offset
@@ -87,7 +88,9 @@ def paint_film_strip(figure: PaperFigure, data: dict[str, Any], look: Look) -> N
     axes.set_aspect("equal")
     axes.set_axis_off()
     if sentence:
-        axes.text(0, -0.1, sentence, transform=axes.transAxes, va="top", ha="left", fontsize=7, style="italic")
+        below = figure.add_subplot(axes.get_gridspec()[1])
+        below.text(0, 1, sentence, va="top", ha="left", fontsize=7, style="italic")
+        below.set_axis_off()
 
 
 @dataclass(frozen=True)
@@ -137,21 +140,26 @@ def retrieval_gallery(
 
 @painter
 def paint_retrieval_gallery(figure: PaperFigure, data: dict[str, Any], look: Look) -> None:
-    """A grid: words at the left, framed poses right of them."""
-    rows = data["rows"]
+    """Framed poses in rows, the words at their left, or above them where the figure has one column."""
+    rows, beside = data["rows"], look.columns == 2
     count = len(rows[0]["answers"])
-    words = 0.24 * look.width if look.columns == 2 else 0.3 * look.width
+    words = 0.24 * look.width if beside else 0.0
     side = (look.width - words) / count
-    figure.tall(len(rows) * (min(side, 1.5) + 0.28) + 0.25)
-    grid = figure.subplots(len(rows), count + 1, squeeze=False, width_ratios=[words] + [side] * count)
-    for row, places in zip(rows, grid, strict=True):
-        text = wrapped(row["query"], words - 0.1, 7)
-        places[0].text(0, 0.5, text, va="center", ha="left", fontsize=7)
-        places[0].set_axis_off()
-        for axes, hit in zip(places[1:], row["answers"], strict=True):
+    texts = [wrapped(row["query"], (words or look.width) - 0.15, 7) for row in rows]
+    lines = [0.01 if beside else 0.125 * (text.count("\n") + 1) for text in texts]
+    each = min(side, 1.5) + 0.15
+    figure.tall(sum(lines) + len(rows) * (each + 0.3))
+    heights = [high for line in lines for high in (line, each)]
+    grid = figure.add_gridspec(
+        2 * len(rows), count + beside, height_ratios=heights, width_ratios=[words] * beside + [side] * count
+    )
+    for k, row in enumerate(rows):
+        own = figure.add_subplot(grid[2 * k + 1, 0] if beside else grid[2 * k, :])
+        own.text(0, 0.5, texts[k], va="center", ha="left", fontsize=7)
+        own.set_axis_off()
+        for place, hit in enumerate(row["answers"]):
+            axes = figure.add_subplot(grid[2 * k + 1, place + beside])
             _draw_hit(axes, hit, data, side)
-    for k, axes in enumerate(grid[0, 1:], start=1):
-        axes.set_title(f"{k}", loc="center", fontsize=7)
 
 
 def _draw_hit(axes: Axes, hit: dict[str, Any], data: dict[str, Any], side: float) -> None:
@@ -175,7 +183,8 @@ def _draw_hit(axes: Axes, hit: dict[str, Any], data: dict[str, Any], side: float
         clip_on=False,
     )
     axes.add_patch(box)
-    label = shortened(hit["label"], max(6, int(side / 0.04)))
+    letters = max(8, int(side / 0.04))
+    label = wrapped(shortened(hit["label"], 2 * letters - 4), side, SMALLEST)
     axes.set_xlabel(f"{label}\n{hit['score']:.2f}", fontsize=SMALLEST, labelpad=2)
 
 
