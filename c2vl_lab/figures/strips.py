@@ -55,7 +55,7 @@ def film_strip(
         "bones": layout.bones,
         "sides": [side_of(layout.joints[child]) for child, _ in layout.bones],
         # two people stay nearer to one another than to the next pose
-        "step": max(least, reach * (1.15 if several else 0.9)),
+        "step": max(least, reach * (1.15 if several else 0.9), 0.05),
         "floor": float(np.nanmin(flat[..., 1])),
         "middle": np.nanmean(flat, axis=(0, 1, 2)),
         "tall": tall,
@@ -71,7 +71,8 @@ def paint_film_strip(figure: PaperFigure, data: dict[str, Any], look: Look) -> N
     high = float(np.clip(data["tall"] / data["step"] / len(data["poses"]) * look.width, 0.6, 2.2)) + 0.3
     words_high = 0.125 * (sentence.count("\n") + 1) if sentence else 0.0
     figure.tall(high + words_high + (0 if look.title else 0.15))
-    axes = figure.add_subplot(figure.add_gridspec(2, 1, height_ratios=[high, words_high or 0.01])[0])
+    grid = figure.add_gridspec(2, 1, height_ratios=[high, words_high or 0.01])
+    axes = figure.add_subplot(grid[0])
     if not look.title:
         axes.set_title(shortened(data["clip"], int(look.width * 16)))
     for position, pose in enumerate(data["poses"]):
@@ -88,7 +89,7 @@ def paint_film_strip(figure: PaperFigure, data: dict[str, Any], look: Look) -> N
     axes.set_aspect("equal")
     axes.set_axis_off()
     if sentence:
-        below = figure.add_subplot(axes.get_gridspec()[1])
+        below = figure.add_subplot(grid[1])
         below.text(0, 1, sentence, va="top", ha="left", fontsize=7, style="italic")
         below.set_axis_off()
 
