@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from html import escape
 from typing import Any
 
@@ -27,14 +28,15 @@ def twin(figure: PaperFigure) -> go.Figure:
     """
     make = choose(figure.kind, TWINS, "interactive figure")
     shown: go.Figure = make(figure.data)
-    note = " ".join(
-        part for part in (figure.data.get("remark", ""), figure.look.note and f"Note: {figure.look.note}.") if part
-    )
-    place = {"xref": "paper", "yref": "paper", "x": 0, "y": 0, "yshift": -52, "xanchor": "left", "yanchor": "top"}
-    if note:
-        shown.add_annotation(text=escape(note), showarrow=False, align="left", font={"size": 10}, **place)
-    title = {"text": escape(figure.look.title), "x": 0.01, "font": {"size": 15}}
-    shown.update_layout(template="plotly_white", title=title, font=FONT, margin={"t": 60, "b": 90, "l": 60, "r": 20})
+    remark, note = figure.data.get("remark", ""), figure.look.note
+    lines = textwrap.wrap(" ".join(part for part in (remark, note and f"Note: {note}.") if part), 120)
+    place = {"xref": "paper", "yref": "paper", "x": 0, "y": 1, "yshift": 8, "xanchor": "left", "yanchor": "bottom"}
+    if lines:
+        text = "<br>".join(map(escape, lines))
+        shown.add_annotation(text=text, showarrow=False, align="left", font={"size": 10}, **place)
+    title = {"text": escape(figure.look.title), "x": 0.01, "y": 0.99, "yanchor": "top", "font": {"size": 15}}
+    above = 24 + 14 * len(lines) + 24 * bool(figure.look.title)
+    shown.update_layout(template="plotly_white", title=title, font=FONT, margin={"t": above, "b": 60, "l": 60, "r": 20})
     return shown
 
 
@@ -46,9 +48,9 @@ def _confusion(data: dict[str, Any]) -> go.Figure:
     bar = {"title": {"text": "% of the true class"}}
     look = {"colorscale": "Blues", "zmin": 0, "zmax": 100, "hovertemplate": hover, "colorbar": bar}
     shown = go.Figure(go.Heatmap(z=share, x=names, y=names, customdata=numbers(data["counts"]), **look))
-    shown.update_yaxes(autorange="reversed", title="true", scaleanchor="x", constrain="domain")
-    shown.update_xaxes(title="predicted", constrain="domain")
-    return shown.update_layout(height=max(480, 150 + 18 * len(names)))
+    shown.update_yaxes(autorange="reversed", title="true", scaleanchor="x", constrain="domain", dtick=1)
+    shown.update_xaxes(title="predicted", constrain="domain", dtick=1)
+    return shown.update_layout(height=max(620, 300 + 20 * len(names)))
 
 
 def _gains(data: dict[str, Any]) -> go.Figure:
@@ -123,7 +125,11 @@ def _maps(data: dict[str, Any]) -> go.Figure:
             {f"xaxis{place + 1}": blank | {"domain": wide, "anchor": f"y{place + 1}", "title": escape(heading)}}
         )
         shown.update_layout({f"yaxis{place + 1}": blank | {"anchor": f"x{place + 1}", "scaleanchor": f"x{place + 1}"}})
-    return shown.update_layout(height=560, coloraxis={"colorscale": "Cividis"})
+    for modality in dict.fromkeys(m for panel in panels.values() for m in panel["points"]):
+        marker = {"symbol": theme.mark_of(modality).symbol, "size": 9, "color": theme.QUIET}
+        shown.add_trace(go.Scatter(x=[None], y=[None], mode="markers", marker=marker, name=modality))
+    legend = {"tracegroupgap": 0, "font": {"size": 11}}
+    return shown.update_layout(height=580, legend=legend, coloraxis={"colorscale": "Cividis"})
 
 
 TWINS = {
