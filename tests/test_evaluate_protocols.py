@@ -20,8 +20,8 @@ from c2vl_lab.evaluate.protocols import PROTOCOLS, check_protocols, run_protocol
 from c2vl_lab.evaluate.run import evaluate
 from c2vl_lab.evaluate.typed_classes import typed_classes
 from c2vl_lab.experiment import open_experiment, pretrain
+from c2vl_lab.figures import protocol_dots
 from c2vl_lab.run_config import RunConfig
-from c2vl_lab.viz.protocol_figures import protocol_dots
 from c2vl_lab.viz.tables import protocol_settings, protocol_table
 
 CLASSES = ["wave", "kick", "sit", "jump", "throw", "bow"]

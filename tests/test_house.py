@@ -16,7 +16,7 @@ FLOORS = [
     {"errors", "dist"},
     {"config", "artifacts", "objective", "recipes", "teachers"},
     {"data", "baselines", "project", "logs"},
-    {"models", "prompts", "viz"},
+    {"models", "prompts", "viz", "figures"},
     {"embed", "concepts", "regression", "bench", "learners"},
     {"training"},
     {"run_config", "run_checks", "experiment", "evaluate", "launch"},

@@ -28,7 +28,7 @@ def is_parameters(cell: dict) -> bool:
 
 def test_all_notebooks_are_there():
     names = ["00_tour", "01_data", "02_prompts", "03_pretrain", "04_evaluate"]
-    names += ["05_concept_space", "06_benchmark", "07_report", "08_own_recordings"]
+    names += ["05_concept_space", "06_benchmark", "07_report", "08_figures", "09_own_recordings"]
     assert [path.stem for path in NOTEBOOKS] == names
 
 

@@ -12,7 +12,7 @@ from c2vl_lab.bench.compared import Compared, compare_arms
 from c2vl_lab.bench.protocol_numbers import LINEAR, Number, numbers_of, plain_numbers
 from c2vl_lab.bench.results import METRICS, Run, aggregate, predictions, results_frame
 from c2vl_lab.bench.statistics import Comparison, bootstrap_interval, compare
-from c2vl_lab.viz.figures import METRIC_TITLES
+from c2vl_lab.viz.log_columns import METRIC_TITLES
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ import plotly.graph_objects as go
 from c2vl_lab.logs import METRICS, STATUS, STOP, read_metrics, read_status
 from c2vl_lab.viz import theme
 from c2vl_lab.viz.desk_tables import Line
-from c2vl_lab.viz.figures import BESIDE, loss_terms
+from c2vl_lab.viz.log_columns import BESIDE, loss_terms
 
 PAUSE = 1.0  # seconds between two looks at the files
 PANELS = ("loss", *BESIDE)
