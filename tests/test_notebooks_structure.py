@@ -90,6 +90,18 @@ def test_the_benchmark_notebook_has_every_setting_of_a_run():
     assert found == {f.name: f.default for f in dataclasses.fields(RunConfig)}
 
 
+def test_the_pre_training_notebook_has_every_setting_of_training():
+    """With the words of the benchmark's notebook where they share a parameter that says the same."""
+    from c2vl_lab.bench.notebooks import notebook_parameters
+    from c2vl_lab.concepts import ConceptConfig
+    from c2vl_lab.objective import ObjectiveConfig
+    from c2vl_lab.run_config import FIT_FIELDS
+
+    path = next(path for path in NOTEBOOKS if path.stem == "03_pretrain")
+    wanted = {f.name for settings in (ConceptConfig, ObjectiveConfig) for f in dataclasses.fields(settings)}
+    assert wanted | set(FIT_FIELDS) | {"class_texts"} <= set(notebook_parameters(path))
+
+
 def test_the_recipe_for_own_recordings_takes_at_most_ten_lines():
     cells = {cell["id"]: "".join(cell["source"]) for cell in code_cells(NOTEBOOKS[-1])}
     lines = [line for line in cells["recipe"].splitlines() if line.strip()]

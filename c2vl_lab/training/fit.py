@@ -19,7 +19,7 @@ from c2vl_lab.training.compiling import CompiledParts
 from c2vl_lab.training.keeping import RunFolder, make_folder
 from c2vl_lab.training.loop import Loop, Stop
 from c2vl_lab.training.settings import FitConfig, TrainingSet, pick_precision
-from c2vl_lab.training.step import describe_step, largest_piece
+from c2vl_lab.training.step import describe_step, largest_piece, other_norms
 from c2vl_lab.training.stopping import StoppedError
 from c2vl_lab.training.watching import neighbour_accuracy
 
@@ -72,6 +72,8 @@ def fit(
         return learner
     if place.epoch or place.step:
         say(f"resuming after epoch {place.epoch} of {config.epochs}" + (f", batch {place.step}" if place.step else ""))
+        if changed := other_norms(config, len(data.names), folder.processes):
+            say(changed)
     with folder.training(place):
         clips = place_clips(data, device, config.resident)
         parts = compile_on_a_gpu(config, learner, clips, device, say)
@@ -90,7 +92,9 @@ def _train(loop: Loop, data: TrainingSet, say: Progress, stop: Stop) -> None:
         whole = loop.finish_epoch(stop)
         if whole:
             row = loop.close_epoch()
-            if data.watch_labels is not None and config.knn_every and row["epoch"] % config.knn_every == 0:
+            watched = data.watch_labels is not None and config.knn_every and row["epoch"] % config.knn_every == 0
+            if watched and rank() == 0:  # the others go on and wait for it where the next batch makes them meet
+                assert data.watch_labels is not None
                 with torch.compiler.set_stance("force_eager"):  # whole clips have other shapes than views
                     row["knn1"] = neighbour_accuracy(loop.learner, loop.clips, data.watch_labels, data.watch_groups)
             loop.folder.after_epoch(loop.place, row)
