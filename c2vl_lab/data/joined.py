@@ -81,7 +81,7 @@ class JoinedClips:
 
     def __init__(
         self,
-        parts: Sequence[tuple[np.ndarray, np.ndarray]],
+        parts: Sequence[tuple[ClipRows, np.ndarray]],
         layouts: Sequence[JointLayout],
         layout: JointLayout,
         bodies: int,
