@@ -182,4 +182,8 @@ def _save(run_dir: Path, features: np.ndarray, table: dict[str, Any], result: di
         np.save(stream, features.astype(np.float32), allow_pickle=False)
     with atomic_path(run_dir / "predictions.parquet") as temporary:
         pd.DataFrame(table).to_parquet(temporary, index=False)
+    kept = {own["file"] for own in result.get("protocols", {}).get("transfer", {}).get("targets", {}).values()}
+    for path in run_dir.glob("predictions-*.parquet"):
+        if path.name not in kept:  # of other weights, or of a set that is no longer asked for
+            path.unlink()
     write_json(run_dir / "results.json", result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,6 @@ import pandas as pd
 from c2vl_lab.artifacts import atomic_path
 from c2vl_lab.config import replace
 from c2vl_lab.data.joined import Source, check_sources, in_layout, parse_sources
-from c2vl_lab.data.protocols import Split
 from c2vl_lab.errors import ConfigError, DataError
 from c2vl_lab.evaluate.outcome import Measure, Outcome, accuracy_measure, class_record
 from c2vl_lab.evaluate.probes import linear_probe
@@ -40,6 +40,7 @@ def transfer(subject: Subject) -> Outcome:
         shown = next(column for column in predicted if column.startswith("transfer_finetune"))
         targets[name] = {
             "fingerprint": target.store.fingerprint,
+            "file": predictions_file(target),
             "clips": {"train": len(train), "test": len(test)},
             "skeleton": _mapped(target),
             "measures": [one.record() for one in own],
@@ -48,7 +49,7 @@ def transfer(subject: Subject) -> Outcome:
             **class_record(target.store.classes, truth, predicted[shown]),
         }
         table = {"name": [target.store.names[i] for i in test], "label": truth, **predicted}
-        with atomic_path(subject.run_dir / predictions_file(target.split, target.store.dataset)) as temporary:
+        with atomic_path(subject.run_dir / predictions_file(target)) as temporary:
             pd.DataFrame(table).to_parquet(temporary, index=False)
     first = next(iter(targets.values()))
     kept = {"targets": targets, "confusion": first["confusion"], "per_class": first["per_class"]}
@@ -112,9 +113,10 @@ def open_targets(experiment: Experiment, sources: Sequence[Source]) -> list[Expe
     return targets
 
 
-def predictions_file(split: Split, dataset: str) -> str:
-    """The file of predictions on another set; a name of a data set is one of a file."""
-    return f"predictions-{dataset}-{split.protocol}.parquet"
+def predictions_file(target: Experiment) -> str:
+    """The file of predictions on another set, in the run's folder."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", target.store.dataset)
+    return f"predictions-{name}-{target.split.protocol}.parquet"
 
 
 def _on(subject: Subject, target: Experiment) -> tuple[list[Measure], dict[str, np.ndarray]]:
