@@ -75,9 +75,8 @@ def test_classes_are_learned_and_told_with_settings_spread_and_predictions(tmp_p
         values = [(table[f"{kind}_{seed}"] == table["label"]).mean() for seed in (0, 1)]
         assert measure["values"] == values and measure["mean"] > 0.8 and measure["clips"] == 24
         assert measure["low"] <= measure["mean"] <= measure["high"]
-        assert (
-            records[kind]["settings"]["batch_norm"] == "training" and records[kind]["settings"]["epoch"] == "the last"
-        )
+        told = records[kind]["settings"]
+        assert told["training"]["batch_norm"] == "training" and told["epoch"] == "the last"
         assert np.sum(records[kind]["confusion"]) == 24 and set(records[kind]["per_class"]) == set(CLASSES)
     semi = records["semi-finetune"]
     assert [m["name"] for m in semi["measures"]] == [

@@ -109,8 +109,9 @@ class TuningConfig:
 
     def told(self) -> dict[str, object]:
         """The settings for ``results.json``; the accuracy's epoch is one of them."""
-        told = {name: value for name, value in to_dict(self).items() if name not in ("seeds", "draws", "watch_test")}
-        return {**told, "classifier": "linear, on the encoder's features", "epoch": "the last"}
+        apart = ("seeds", "draws", "watch_test")
+        own = {name: value for name, value in to_dict(self).items() if name not in apart and value != ""}
+        return {"training": own, "classifier": "linear, on the encoder's features", "epoch": "the last"}
 
 
 @dataclass(frozen=True)
