@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from c2vl_lab.learners.base import Learner
 from c2vl_lab.learners.supervised import SupervisedLearner
 from c2vl_lab.logs import METRICS, read_metrics
 from c2vl_lab.training.fit import fit
-from c2vl_lab.training.settings import TrainingSet, pick_precision
+from c2vl_lab.training.settings import FitConfig, TrainingSet, pick_precision
 from c2vl_lab.training.start import Start
 from c2vl_lab.training.stopping import signals_as_stop
 
@@ -79,39 +79,48 @@ def tune(task: Task, settings: TuningConfig, seed: int, say: Callable[[str], Non
         StoppedError: Ctrl-C or SIGTERM came; the same call goes on from there.
         C2VLError: the loss became NaN, or the disk is full.
     """
-    experiment = task.experiment
+    experiment, labels = task.experiment, task.experiment.store.labels
     config = settings.fit_config(experiment.config, len(task.train), seed)
-    labels = experiment.store.labels
-    names = [[experiment.store.names[i] for i in part] for part in (task.train, task.test)]
-    watch = (
-        (lambda learner: {"test": share(_predict(task, learner), labels[task.test])}) if settings.watch_test else None
-    )
-    start = Start(task.weights, settings.encoder_lr / settings.head_lr, settings.batch_norm == "frozen", watch)
-    data = TrainingSet(
-        clips=experiment.clips,
-        rows=task.train,
-        names=names[0],
-        layout=experiment.layout,
-        labels=labels[task.train],
-        classes=len(experiment.store.classes),
-        key=fingerprint(experiment.store.fingerprint, PREPARED, to_dict(experiment.config.prepare_config()), names[0]),
-    )
-    precision = pick_precision(config.precision, experiment.device)
-    joints = [experiment.layout.joints, experiment.layout.parents]
-    about = [FORMAT, to_dict(config), start.card(), data.key, joints, names[1], precision, settings.watch_test]
-    path = experiment.cache / "tuning" / f"{fingerprint(*about)}.json"
+    start = Start(task.weights, settings.encoder_lr / settings.head_lr, settings.batch_norm == "frozen")
+    if settings.watch_test:
+        start = replace(start, watch=lambda learner: {"test": share(_predict(task, learner), labels[task.test])})
+    path = _kept_at(task, config, start)
     with only_writer(path):
         if not path.exists():
-            begun = time.perf_counter()
-            folder = path.with_suffix("")
+            begun, folder = time.perf_counter(), path.with_suffix("")
             with signals_as_stop() as stop:
-                learner = fit(config, data, folder, experiment.device, _sparse(say, what), stop, start)
+                learner = fit(config, _data(task), folder, experiment.device, _sparse(say, what), stop, start)
             best = _best(folder, config.epochs) if settings.watch_test else None
-            seconds = time.perf_counter() - begun
-            write_json(path, {"predicted": _predict(task, learner).tolist(), "best": best, "seconds": seconds})
+            found = {"predicted": _predict(task, learner).tolist(), "best": best}
+            write_json(path, {**found, "seconds": time.perf_counter() - begun})
             shutil.rmtree(folder, ignore_errors=True)
     found = read_json(path)
     return Tuned(np.array(found["predicted"], np.int64), found["best"])
+
+
+def _data(task: Task) -> TrainingSet:
+    """The labelled clips."""
+    experiment, rows = task.experiment, task.train
+    names = [experiment.store.names[i] for i in rows]
+    normal = to_dict(experiment.config.prepare_config())
+    return TrainingSet(
+        clips=experiment.clips,
+        rows=rows,
+        names=names,
+        layout=experiment.layout,
+        labels=experiment.store.labels[rows],
+        classes=len(experiment.store.classes),
+        key=fingerprint(experiment.store.fingerprint, PREPARED, normal, names),
+    )
+
+
+def _kept_at(task: Task, config: FitConfig, start: Start) -> Path:
+    """The file of a result, named by everything that it depends on."""
+    experiment = task.experiment
+    layout, precision = experiment.layout, pick_precision(config.precision, experiment.device)
+    about = [to_dict(config), start.card(), precision, start.watch is not None, _data(task).key]
+    about += [layout.joints, layout.parents, [experiment.store.names[i] for i in task.test]]
+    return experiment.cache / "tuning" / f"{fingerprint(FORMAT, *about)}.json"
 
 
 @torch.no_grad()
