@@ -41,6 +41,7 @@ def evaluate(
     class_splits: str = "",
     tuning: str = "",
     transfer_to: str = "",
+    again: bool = True,
 ) -> dict[str, Any]:
     """Linear probe and k-NN of the run's features; zero-shot and retrieval where a language space was learned.
 
@@ -60,6 +61,7 @@ def evaluate(
         tuning: how the protocols that train the encoder do it, see
             :func:`~c2vl_lab.evaluate.tuning.tuning_by_name`. The run's checkpoint stays as it is.
         transfer_to: the sets of the protocol "transfer", with their protocols, such as "utd-mhad:xsub".
+        again: measure a protocol also where an earlier call has measured it of the same features and labels.
 
     Returns:
         The content of ``results.json``.
@@ -107,8 +109,8 @@ def evaluate(
         say,
     )
     about = {"name": [experiment.store.names[i] for i in test], "label": labels[test]}
-    earlier, kept = _earlier(run_dir, features, about, wanted)
-    records, columns = run_protocols(subject, wanted, say)
+    earlier, kept = _earlier(run_dir, features, about, wanted if again else ())
+    records, columns = run_protocols(subject, tuple(name for name in wanted if name not in earlier), say)
     records, columns = {n: r for n in PROTOCOLS if (r := (earlier | records).get(n))}, kept | columns
     rows = read_metrics(run_dir / "metrics.jsonl")
     result = {
