@@ -206,6 +206,14 @@ class RunConfig:
         """
         return PrepareConfig(align=self.align, origin=self.origin, scale=self.scale)
 
+    def augment_config(self) -> AugmentConfig:
+        """How views of clips are made.
+
+        Raises:
+            ConfigError: a value out of range.
+        """
+        return AugmentConfig(self.crop, self.turn, self.tilt, self.size, self.noise, self.flip, self.shear)
+
     def concept_config(self) -> ConceptConfig:
         """How K features of a clip become one concept.
 
@@ -239,7 +247,7 @@ class RunConfig:
         return FitConfig(
             method=TRAINED[self.arm],
             objective=objective,
-            augment=AugmentConfig(self.crop, self.turn, self.tilt, self.size, self.noise, self.flip, self.shear),
+            augment=self.augment_config(),
             **shared,
         )
 
