@@ -27,6 +27,7 @@ from c2vl_lab.data.joined import ClipRows, check_sources, in_layout, parse_sourc
 from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.data.mapping import common_layout
 from c2vl_lab.data.protocols import Split, make_split
+from c2vl_lab.data.readers.frame50 import COORDINATES as FRAME50
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.data.transforms import VERSION as PREPARED
 from c2vl_lab.data.transforms import prepare
@@ -42,6 +43,8 @@ from c2vl_lab.prompts.video import VideoPictures
 from c2vl_lab.regression import place_targets
 from c2vl_lab.run_checks import check_captions, check_classes
 from c2vl_lab.run_config import ARMS, TRAINED, RunConfig
+from c2vl_lab.sharing.description import write_skeleton
+from c2vl_lab.sharing.opening import OpenedEncoder, open_encoder
 from c2vl_lab.teachers import Teacher, load_teacher
 from c2vl_lab.teachers.feature_files import FeatureRows
 from c2vl_lab.teachers.files import FileTeacher
@@ -71,6 +74,7 @@ class Experiment:
         device: where to compute.
         layout: the joints of ``clips``; those that all sets share where others are trained on.
         sources: the sets that are trained on where it is not this one alone, each opened for itself.
+        imported: the encoder of arm "imported".
     """
 
     config: RunConfig
@@ -81,6 +85,7 @@ class Experiment:
     layout: JointLayout
     progress: Progress = None
     sources: list[Experiment] = field(default_factory=list)
+    imported: OpenedEncoder | None = None
     _training: dict[str, FeatureRows] = field(default_factory=dict)
     _joined: dict[str, FeatureRows] = field(default_factory=dict)
     _raw: dict[str, FeatureRows] = field(default_factory=dict)
@@ -314,9 +319,27 @@ def open_experiment(config: RunConfig, progress: Progress = None) -> Experiment:
     device = pick_device(config.device)
     if progress:
         progress(f"{store.dataset}: {len(store)} clips, device {device}")
+    if config.arm == "imported":
+        return _with_imported(config, store, split, device, progress)
     clips = prepare(store, config.prepare_config(), Path(config.work_dir) / "cache", progress)
     opened = Experiment(config, store, split, clips, device, store.layout, progress)
     return _with_sources(opened, progress) if config.pretrain_on else opened
+
+
+def _with_imported(
+    config: RunConfig, store: SkeletonStore, split: Split, device: str, progress: Progress
+) -> Experiment:
+    """A run whose encoder comes from elsewhere: clips are normalised, resampled and mapped as it wants them."""
+    taken = open_encoder(config.encoder_from)
+    own, layout = taken.description, taken.description.skeleton.layout
+    way = own.prepare
+    if way.align == "frame50" and store.meta["notes"].get("coordinates") == FRAME50:
+        way = replace(way, align="none")  # the arrays are what these converters left; twice would be another thing
+    clips = prepare(store, way, Path(config.work_dir) / "cache", progress)
+    opened = Experiment(replace(config, **own.settings), store, split, clips, device, layout, progress, imported=taken)
+    opened.clips = in_layout(opened, layout, own.skeleton.people)
+    taken.encoder.to(device)
+    return opened
 
 
 def _with_sources(target: Experiment, progress: Progress) -> Experiment:
@@ -354,7 +377,14 @@ def pretrain(experiment: Experiment, run_dir: str | Path, progress: Progress = N
         with signals_as_stop() as stop:
             learner = fit(experiment.config.fit_config(), data, run_dir, experiment.device, progress, stop)
     _write_config(experiment, run_dir)
+    keep_skeleton(experiment, run_dir)
     return learner
+
+
+def keep_skeleton(experiment: Experiment, run_dir: Path) -> None:
+    """Write beside a trained run which joints and people its encoder reads; of several processes one writes."""
+    if rank() == 0 and experiment.config.arm in TRAINED:
+        write_skeleton(run_dir, experiment.layout, experiment.clips.shape[2])
 
 
 def _write_config(experiment: Experiment, run_dir: Path) -> None:

@@ -12,14 +12,14 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "c2vl_lab"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
-    {"errors", "dist"},
+    {"errors", "dist", "device"},
     {"config", "artifacts", "objective", "recipes", "teachers"},
-    {"data", "baselines", "project", "logs"},
+    {"data", "baselines", "project", "logs", "weights"},
     {"models", "prompts", "viz"},
-    {"embed", "concepts", "regression", "bench", "learners"},
+    {"embed", "concepts", "regression", "bench", "learners", "sharing"},
     {"training"},
     {"run_config", "run_checks", "experiment", "evaluate", "launch"},
-    {"cli_ask", "cli_pretrain", "cli_evaluate"},
+    {"cli_ask", "cli_pretrain", "cli_evaluate", "cli_share"},
     {"cli"},
 ]
 HEAVY = ("torch", "numpy", "umap", "open_clip", "plotly", "pandas", "matplotlib", "sklearn", "papermill")
