@@ -42,7 +42,6 @@ def add_export_encoder(parser: argparse.ArgumentParser) -> None:
 def add_import_encoder(parser: argparse.ArgumentParser) -> None:
     """The options of ``c2vl import-encoder``."""
     parser.add_argument("file", metavar="FILE", help="a packed encoder, or a checkpoint of another code base")
-    parser.add_argument("settings", nargs="*", metavar="NAME=VALUE", help="what to measure it on: dataset=ntu60")
     parser.add_argument(
         "--as",
         default="",
@@ -55,6 +54,14 @@ def add_import_encoder(parser: argparse.ArgumentParser) -> None:
         "--frames", type=int, default=50, metavar="T", help="that a checkpoint was trained on: 50 or 64"
     )
     parser.add_argument("--run-dir", required=True, metavar="DIR", help="a new run folder, for c2vl evaluate")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="settings",
+        help="what to measure it on: dataset=ntu60, data_dir=DIR, protocol=xsub; any parameter of a run",
+    )
 
 
 def pack_run(options: argparse.Namespace, say: Say) -> int:

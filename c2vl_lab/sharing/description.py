@@ -42,6 +42,11 @@ class Skeleton:
             raise ConfigError(f"wanted at most {LARGEST['joints']} joints and {LARGEST['people']} people")
         if sum(place == parent for place, parent in enumerate(self.parents)) != 1:
             raise ConfigError("a skeleton wants exactly one root, a joint that is its own parent")
+        ends = list(every)
+        for _ in every:
+            ends = [self.parents[place] for place in ends]
+        if len(set(ends)) != 1:
+            raise ConfigError("a skeleton wants bones that all lead to its root, found a circle")
 
     @classmethod
     def of(cls, layout: JointLayout, people: int) -> Skeleton:

@@ -125,8 +125,8 @@ def _numbers(numbers: dict[str, float], results: dict[str, Any], data: str, prot
     split = results.get("split", {})
     clips = f"{split.get('tested', split.get('test', '?'))} test clips of {data}, {protocol}"
     command = (
-        "c2vl import-encoder this-archive.zip --run-dir RUN dataset=... data_dir=... "
-        f"protocol={protocol}\nc2vl evaluate RUN"
+        "c2vl import-encoder this-archive.zip --run-dir RUN --set dataset=... --set data_dir=... "
+        f"--set protocol={protocol}\nc2vl evaluate RUN"
     )
     rows = {METRICS[key]: f"{100 * value:.1f} %" for key, value in numbers.items()}
     return (

@@ -25,6 +25,7 @@ from c2vl_lab.artifacts import file_sha256
 from c2vl_lab.data.align import PrepareConfig
 from c2vl_lab.data.layouts import NTU25
 from c2vl_lab.errors import DataError, MissingError, choose
+from c2vl_lab.models.base import Encoder
 from c2vl_lab.models.published_stgcn import PEOPLE, PublishedSTGCN
 from c2vl_lab.sharing.description import Description, Skeleton
 
@@ -54,7 +55,7 @@ SHOWN = 20  # names in a message
 
 def import_published(
     path: str | Path, code: str, stream: str = "joint", frames: int = FRAMES
-) -> tuple[PublishedSTGCN, Description]:
+) -> tuple[Encoder, Description]:
     """An encoder out of a checkpoint of another code base.
 
     Args:
