@@ -18,7 +18,7 @@ FLOORS = [
     {"models", "prompts", "viz"},
     {"embed", "concepts", "regression", "bench", "learners", "sharing"},
     {"training"},
-    {"run_config", "run_checks", "experiment", "evaluate", "launch"},
+    {"run_config", "run_checks", "run_files", "imported", "experiment", "evaluate", "launch"},
     {"cli_ask", "cli_pretrain", "cli_evaluate", "cli_share"},
     {"cli"},
 ]

@@ -22,12 +22,13 @@ from c2vl_lab.evaluate.protocols import PROTOCOLS, check_protocols, run_protocol
 from c2vl_lab.evaluate.rows import share
 from c2vl_lab.evaluate.spaces import class_points, joint_space, run_features
 from c2vl_lab.evaluate.subject import Subject
-from c2vl_lab.experiment import Experiment, keep_skeleton, load_learner
+from c2vl_lab.experiment import Experiment, load_learner
 from c2vl_lab.learners.base import Learner
 from c2vl_lab.learners.concept import ConceptLearner
 from c2vl_lab.learners.supervised import SupervisedLearner
 from c2vl_lab.logs import read_metrics
 from c2vl_lab.run_config import TRAINED
+from c2vl_lab.run_files import keep_skeleton
 
 __all__ = ["class_points", "evaluate", "joint_space", "run_features"]
 Progress = Callable[[str], None] | None
@@ -68,7 +69,7 @@ def evaluate(
     run_dir.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     learner = load_learner(experiment, run_dir) if experiment.config.arm in TRAINED else None
-    keep_skeleton(experiment, run_dir)
+    keep_skeleton(experiment.config, experiment.layout, experiment.clips.shape[2], run_dir)
     features, encoder = run_features(experiment, learner)
     say(f"features: {features.shape[1]} dimensions for {len(features)} clips")
     labels, groups = experiment.store.labels, experiment.store.clips["subject"].to_numpy()

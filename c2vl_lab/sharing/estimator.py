@@ -66,7 +66,7 @@ class SkeletonEncoder(TransformerMixin, BaseEstimator):
         if self.people < 0 or self.batch_size < 1:
             raise ConfigError(f"people wants 0 or more, batch_size 1 or more; found {self.people}, {self.batch_size}.")
         opened, device = open_encoder(self.path), pick_device(self.device)
-        layout_given(self.layout, opened.description.skeleton.layout)
+        layout_given(self.layout, opened.layout)
         opened.encoder.to(device)
         self.opened_, self.device_ = opened, device
         return self
@@ -94,8 +94,9 @@ class SkeletonEncoder(TransformerMixin, BaseEstimator):
         own, parts = opened.description, []
         for start in range(0, len(every), self.batch_size):
             part = self._prepared(every[start : start + self.batch_size], start)
-            layout = own.skeleton.layout
-            parts.append(embed(opened.encoder, part, layout, own.stream, own.frames, self.device_, self.batch_size))
+            parts.append(
+                embed(opened.encoder, part, opened.layout, own.stream, own.frames, self.device_, self.batch_size)
+            )
         return np.concatenate(parts) if parts else np.empty((0, opened.encoder.dim), np.float32)
 
     __call__ = transform

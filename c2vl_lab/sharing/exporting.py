@@ -86,7 +86,7 @@ def export_encoder(opened: OpenedEncoder, form: str, output: str | Path, clips: 
         found[0, :, 1:] = 0  # one person
         return found
 
-    plain = PlainForm(opened.encoder, own.skeleton.layout, own.stream).eval()
+    plain = PlainForm(opened.encoder, opened.layout, own.stream).eval()
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # that exporters are old, and constants that are meant to be constants
@@ -126,7 +126,7 @@ def _difference(run: Run, opened: OpenedEncoder, clips: Tensor) -> float:
     """Largest difference from the encoder's own features, relative to the largest of these; NaN and shapes count."""
     own = opened.description
     with torch.no_grad():
-        wanted = opened.encoder(as_input(clips, own.skeleton.layout, own.stream))
+        wanted = opened.encoder(as_input(clips, opened.layout, own.stream))
         found = run(clips)
     if found.shape != wanted.shape or not bool(torch.isfinite(found).all()):
         return float("inf")

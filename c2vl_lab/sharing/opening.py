@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.errors import MissingError
 from c2vl_lab.models.base import Encoder
 from c2vl_lab.models.encoders import build_encoder
@@ -32,6 +33,11 @@ class OpenedEncoder:
     encoder: Encoder
     description: Description
     files: Files
+
+    @property
+    def layout(self) -> JointLayout:
+        """The joints that it reads."""
+        return self.description.skeleton.layout
 
 
 def open_encoder(path: str | Path) -> OpenedEncoder:
