@@ -26,12 +26,13 @@ from c2vl_lab.config import to_dict
 from c2vl_lab.data.augment import whole_clip
 from c2vl_lab.errors import DataError, MissingError, choose
 from c2vl_lab.models.encoders import as_input
+from c2vl_lab.sharing.description import Description
 from c2vl_lab.sharing.opening import OpenedEncoder
 from c2vl_lab.sharing.plain_forms import PlainForm
 
 TOLERANCE = 1e-5  # largest difference of a feature, relative to the largest feature of the clips that are compared
 KEY = "c2vl"
-CLIPS, TRACED = 5, 3  # of random clips: compared, and traced with
+TRACED = 3  # clips that the graph is followed with; any number may go through it later
 OPSET = 18
 INSTALL = "pip install 'c2vl-lab[export]' (or: pip install onnx onnxruntime)"
 Run = Callable[[Tensor], Tensor]
@@ -80,26 +81,21 @@ def export_encoder(opened: OpenedEncoder, form: str, output: str | Path, clips: 
     way = choose(form, FORMS, "form of export")
     own, output = opened.description, Path(output)
 
-    def random(count: int, frames: int) -> Tensor:
-        generator = torch.Generator().manual_seed(count * frames)
-        found = torch.randn(count, frames, own.skeleton.people, len(own.skeleton.joints), 3, generator=generator)
-        found[0, :, 1:] = 0  # one person
-        return found
-
+    seen = [("5 random clips", _random(own, 5, own.frames)), ("1 random clip", _random(own, 1, own.frames))]
+    if clips is not None and len(clips):
+        real = whole_clip(torch.from_numpy(np.array(clips, np.float32)), own.frames)
+        seen.append((f"{len(clips)} recorded clips", real))
     plain = PlainForm(opened.encoder, opened.layout, own.stream).eval()
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # that exporters are old, and constants that are meant to be constants
-            model = way.make(plain, random(TRACED, own.frames))
+            model = way.make(plain, _random(own, TRACED, own.frames))
             run = way.load(way.save(model, "{}"))
+            difference = max(_difference(run, opened, found) for _, found in seen)
     except (RuntimeError, ValueError, TypeError) as error:
-        first = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-        raise DataError(f"Encoder '{own.encoder}' cannot be exported as {form}: {first}") from error
-    seen = [("5 random clips", random(CLIPS, own.frames)), ("1 random clip", random(1, own.frames))]
-    if clips is not None and len(clips):
-        real = whole_clip(torch.from_numpy(np.array(clips, np.float32)), own.frames)
-        seen.append((f"{len(clips)} recorded clips", real))
-    difference = max(_difference(run, opened, found) for _, found in seen)
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        said = lines[-1 if "Traceback" in str(error) else 0][:300]
+        raise DataError(f"Encoder '{own.encoder}' cannot be exported as {form}: {said}") from error
     if not difference <= TOLERANCE:
         raise DataError(
             f"The {form} form of encoder '{own.encoder}' differs from the encoder by {difference:.1e} of the largest "
@@ -112,7 +108,7 @@ def export_encoder(opened: OpenedEncoder, form: str, output: str | Path, clips: 
         TOLERANCE,
         difference,
         ", ".join(name for name, _ in seen),
-        _other_frames(run, opened, random),
+        _other_frames(run, opened),
         to_dict(own),
         {"torch": torch.__version__, "c2vl_lab": __version__},
     )
@@ -133,12 +129,20 @@ def _difference(run: Run, opened: OpenedEncoder, clips: Tensor) -> float:
     return float((found - wanted).abs().max() / wanted.abs().max().clamp_min(1e-12))
 
 
-def _other_frames(run: Run, opened: OpenedEncoder, random: Callable[[int, int], Tensor]) -> dict[str, list[int]]:
+def _random(own: Description, count: int, frames: int) -> Tensor:
+    """(count, frames, M, V, 3) random clips, the first of one person; the same at every call."""
+    generator = torch.Generator().manual_seed(count * frames)
+    clips = torch.randn(count, frames, own.skeleton.people, len(own.skeleton.joints), 3, generator=generator)
+    clips[0, :, 1:] = 0
+    return clips
+
+
+def _other_frames(run: Run, opened: OpenedEncoder) -> dict[str, list[int]]:
     """Some other lengths T, by what the exported form does with them: agrees, refuses, or differs (do not use it)."""
-    frames, found = opened.description.frames, {"agrees": [], "refuses": [], "differs": []}  # type: ignore[var-annotated]
-    for length in (frames + 1, 2 * frames):
+    own, found = opened.description, {"agrees": [], "refuses": [], "differs": []}  # type: ignore[var-annotated]
+    for length in (own.frames + 1, 2 * own.frames):
         try:
-            same = _difference(run, opened, random(2, length)) <= TOLERANCE
+            same = _difference(run, opened, _random(own, 2, length)) <= TOLERANCE
             found["agrees" if same else "differs"].append(length)
         except Exception:  # every runtime has its own
             found["refuses"].append(length)

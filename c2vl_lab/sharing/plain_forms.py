@@ -15,6 +15,7 @@ from c2vl_lab.models.encoders import as_input
 from c2vl_lab.models.per_body import BodyEncoder
 from c2vl_lab.models.published_stgcn import PEOPLE, PublishedSTGCN
 from c2vl_lab.models.stgcn import STGCN
+from c2vl_lab.models.temporal import JOINT_CHANNELS, TemporalEncoder
 
 
 class PlainForm(nn.Module):
@@ -35,6 +36,8 @@ class PlainForm(nn.Module):
         x = as_input(clips, self.layout, self.stream)
         if isinstance(self.encoder, STGCN):
             return plain_stgcn(self.encoder, x)
+        if isinstance(self.encoder, TemporalEncoder):
+            return plain_temporal(self.encoder, x)
         return every_body(self.encoder, x) if isinstance(self.encoder, BodyEncoder) else self.encoder(x)
 
 
@@ -46,6 +49,21 @@ def every_body(encoder: BodyEncoder, x: Tensor) -> Tensor:
     features = encoder.encode(x.permute(0, 4, 1, 2, 3).reshape(count * bodies, channels, frames, joints))
     weight = there.to(features.dtype)
     return (features.view(count, bodies, -1) * weight[:, :, None]).sum(dim=1) / weight.sum(dim=1, keepdim=True)
+
+
+def plain_temporal(model: TemporalEncoder, x: Tensor) -> Tensor:
+    """:class:`~c2vl_lab.models.temporal.TemporalEncoder` in evaluation, in operations that every exporter knows."""
+    count, _, frames, joints, bodies = x.shape
+    flat = x.permute(0, 4, 1, 3, 2).reshape(count * bodies, 3, joints, frames)
+    velocity = flat - torch.cat([flat[..., :1], flat[..., :-1]], dim=3)
+    hip = flat[:, :, model.origin].mean(dim=2, keepdim=True)
+    parts = [flat, flat - hip, velocity * 5, flat - flat[:, :, model.parents]]
+    each = torch.relu(model.joint(model.normal(torch.cat(parts, dim=1))) + model.joint_bias)
+    channels = model.joint_normal(each.view(count * bodies, JOINT_CHANNELS * joints, frames))
+    features = model.net(channels).mean(dim=2).view(count, bodies, -1)
+    tracked = (x != 0).any(dim=1).any(dim=1).any(dim=1).to(features.dtype)
+    tracked = torch.cat([torch.ones_like(tracked[:, :1]), tracked[:, 1:]], dim=1)
+    return (features * tracked[:, :, None]).sum(dim=1) / tracked.sum(dim=1, keepdim=True)
 
 
 def plain_stgcn(model: STGCN, x: Tensor) -> Tensor:
