@@ -67,7 +67,7 @@ def evaluate_runs(options: argparse.Namespace, say: Say) -> int:
     for run in options.runs:
         say(f"{run}")
         asked = options.protocols, options.class_splits, options.tuning, options.on
-        results = evaluate(_opened(run, options), run, say, *asked)
+        results = evaluate(opened_run(run, options), run, say, *asked)
         records = results.get("protocols", {})
         say(_text(metric_table(results).reset_index(names="")))
         if records:
@@ -89,7 +89,7 @@ def fuse_streams(options: argparse.Namespace, say: Say) -> int:
     from c2vl_lab.viz.tables import protocol_settings, protocol_table
 
     runs = stream_runs(options.runs)
-    experiment = _opened(runs["joint"], options)
+    experiment = opened_run(runs["joint"], options)
     output = Path(options.output or f"{str(runs['joint']).rstrip('/')}-fused")
     outcome = fuse_runs(experiment.store, experiment.split, runs, experiment.config.seed)
     record = save_fusion(outcome, experiment.store, output)
@@ -99,13 +99,20 @@ def fuse_streams(options: argparse.Namespace, say: Say) -> int:
     return 0
 
 
-def _opened(run: str | Path, options: argparse.Namespace) -> Experiment:
-    """The run's experiment, with data and caches where the options say."""
+def opened_run(run: str | Path, options: argparse.Namespace) -> Experiment:
+    """The run's experiment, with data and caches where the options say; an encoder in the run's folder is its own.
+
+    Raises:
+        C2VLError: a file is missing or damaged, or the data are not there.
+    """
     from c2vl_lab.config import from_dict
     from c2vl_lab.experiment import RunConfig, load_config, open_experiment
+    from c2vl_lab.sharing.encoder_file import FILE as ENCODER
 
     places = {"data_dir": options.data, "work_dir": options.work, "device": options.device}
     settings: dict[str, Any] = load_config(run) | {name: place for name, place in places.items() if place}
+    if settings.get("encoder_from") and (Path(run) / ENCODER).is_file():
+        settings["encoder_from"] = str(run)  # wherever the folder was moved to
     return open_experiment(from_dict(RunConfig, settings, where=str(run)))
 
 

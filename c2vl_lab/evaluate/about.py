@@ -82,6 +82,9 @@ def _notes(experiment: Experiment, tested: int, copied: int) -> list[str]:
                 "and the protocols that train the encoder."
             )
         )
+    if experiment.imported is not None:
+        origin = experiment.imported.description.origin
+        notes.append(f"The encoder was imported as it is ({origin}); clips are normalised as it was trained on them.")
     if copied:
         notes.append(
             f"{copied} of the {tested} test clips have exactly the coordinates of a training clip, as published; "

@@ -28,6 +28,7 @@ from c2vl_lab.learners.concept import ConceptLearner
 from c2vl_lab.learners.supervised import SupervisedLearner
 from c2vl_lab.logs import read_metrics
 from c2vl_lab.run_config import TRAINED
+from c2vl_lab.run_files import keep_skeleton
 
 __all__ = ["class_points", "evaluate", "joint_space", "run_features"]
 Progress = Callable[[str], None] | None
@@ -76,6 +77,7 @@ def evaluate(
     run_dir.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     learner = load_learner(experiment, run_dir) if experiment.config.arm in TRAINED else None
+    keep_skeleton(experiment.config, experiment.layout, experiment.clips.shape[2], run_dir)
     features, encoder = run_features(experiment, learner)
     say(f"features: {features.shape[1]} dimensions for {len(features)} clips")
     labels, groups = experiment.store.labels, experiment.store.clips["subject"].to_numpy()
