@@ -13,7 +13,7 @@ from c2vl_lab.bench.fingerprints import code_fingerprint, data_fingerprint
 from c2vl_lab.bench.notebooks import check_parameters, find_notebook, notebook_parameters
 from c2vl_lab.bench.runner import Outcome, Tally, clock, run_jobs, this_machine
 from c2vl_lab.bench.runs import Job, is_complete
-from c2vl_lab.bench.suite import RunSpec, Suite, expand, preset_name, with_settings
+from c2vl_lab.bench.suite import RunSpec, Suite, check_wants, expand, preset_name, with_settings
 from c2vl_lab.errors import ConfigError
 
 Say = Callable[[str], None]
@@ -90,6 +90,7 @@ def plan_suite(suite: Suite, options: BenchOptions) -> Plan:
     if not suite.dataset:
         raise ConfigError(f"Suite {suite.name} wants your own store: --set dataset=work/stores/mine")
     preset = preset_name(suite, options.preset)
+    check_wants(suite, preset)
     folder = Path(options.work_dir) / "runs" / suite.name / preset
     report = Path(options.reports_dir) / f"{suite.name}-{preset}"
     specs, chosen = expand(suite, preset), {spec.id for spec in expand(suite, preset, options.only)}

@@ -10,6 +10,7 @@ import ast
 import json
 import os
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,16 @@ def notebook_parameters(notebook: Path) -> dict[str, dict[str, Any]]:
         DataError: the file is no notebook.
     """
     try:
-        return papermill.inspect_notebook(str(notebook))
+        state = os.stat(notebook)
+        return _inspected(str(notebook), state.st_size, state.st_mtime_ns)
     except (ValueError, KeyError, AttributeError) as error:
         raise DataError(f"{notebook}: not a readable notebook ({error}).") from error
+
+
+@lru_cache(maxsize=64)
+def _inspected(notebook: str, size: int, changed: int) -> dict[str, dict[str, Any]]:
+    """papermill's answer, asked for once for all runs of a suite as long as the file is not touched."""
+    return papermill.inspect_notebook(notebook)
 
 
 def check_parameters(notebook: Path, parameters: dict[str, Any]) -> dict[str, Any]:
