@@ -7,13 +7,13 @@ code and data are still the same.
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from c2vl_lab.artifacts import read_json, write_json
+from c2vl_lab.bench.locks import LEASE_FILE, LOCK, FolderLock, take_folder
 from c2vl_lab.bench.notebooks import executed_error, is_finished
 from c2vl_lab.bench.suite import is_place
 from c2vl_lab.errors import C2VLError
@@ -75,7 +75,7 @@ def begin(job: Job) -> None:
     same = all(old.get(key) == job.card[key] for key in ("parameters", "code", "data"))
     gone = [job.executed, job.log, job.folder / "results.json"]
     if old and not same:
-        gone = [path for path in job.folder.iterdir() if path.name != ".lock"]
+        gone = [path for path in job.folder.iterdir() if path.name not in (LOCK, LEASE_FILE)]
     for path in gone:
         if path.is_dir():
             shutil.rmtree(path)
@@ -99,19 +99,12 @@ def failure(job: Job, code: int) -> str:
     return last[-1] if last else f"It ended with exit status {code} and wrote nothing."
 
 
-def take_lock(job: Job) -> IO[str] | None:
-    """The open lock file of the job's folder, or None while another caller holds it.
+def take_lock(job: Job) -> FolderLock | None:
+    """The lock of the job's folder, or None while another caller has it (:mod:`~c2vl_lab.bench.locks`).
 
-    The lock belongs to the open file, which the job's process inherits: it stays taken as long as either lives.
+    The job's process inherits it: it stays taken as long as either lives.
     """
-    job.folder.mkdir(parents=True, exist_ok=True)
-    handle = open(job.folder / ".lock", "w")  # noqa: SIM115 - stays open as long as the job runs
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        handle.close()
-        return None
-    return handle
+    return take_folder(job.folder)
 
 
 def _card_on_disk(job: Job) -> dict[str, Any]:
