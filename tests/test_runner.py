@@ -21,8 +21,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from c2vl_lab.bench.drive import BenchOptions, describe_plan, plan_suite, run_plan
 from c2vl_lab.bench.fingerprints import code_fingerprint, data_fingerprint
+from c2vl_lab.bench.machine import Machine, this_machine
 from c2vl_lab.bench.notebooks import NotebookError, executed_error, is_finished, run_notebook
-from c2vl_lab.bench.runner import Machine, run_jobs, this_machine
+from c2vl_lab.bench.runner import run_jobs
 from c2vl_lab.bench.runs import Job, take_lock
 from c2vl_lab.bench.suite import Suite, load_suite
 from c2vl_lab.data.datasets import store_from_arrays

@@ -186,6 +186,16 @@ def executed_error(output: Path) -> str | None:
 
 def is_finished(output: Path) -> bool:
     """Whether an executed notebook is there and every one of its code cells ended without an error."""
+    try:
+        state = os.stat(output)
+    except OSError:
+        return False
+    return _finished(output, state.st_size, state.st_mtime_ns, state.st_ino)
+
+
+@lru_cache(maxsize=1024)
+def _finished(output: Path, size: int, changed: int, inode: int) -> bool:
+    """The answer, read once as long as the file is not touched: a suite is looked at again and again."""
     code = [cell for cell in _cells(output) if cell.get("cell_type") == "code" and "".join(cell["source"]).strip()]
     states = [cell.get("metadata", {}).get("papermill", {}) for cell in code]
     ended = all(state.get("status") == "completed" and not state.get("exception") for state in states)

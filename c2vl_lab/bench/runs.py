@@ -33,6 +33,7 @@ class Job:
         code: fingerprint of the code that the notebook uses.
         data: fingerprint of the data that it reads.
         always: done again even where it is complete, because it shows what other jobs have made.
+        devices: GPUs, or processes on the processor, that train it together.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Job:
     code: str = ""
     data: str = ""
     always: bool = False
+    devices: int = 1
 
     @property
     def executed(self) -> Path:
@@ -64,14 +66,14 @@ def is_complete(job: Job) -> bool:
     """Whether the job's results are there, made from the same parameters, code and data."""
     if job.result and not (job.folder / job.result).is_file():
         return False
-    old = _card_on_disk(job)
+    old = card_on_disk(job)
     return all(old.get(key) == job.card[key] for key in ("parameters", "code", "data")) and is_finished(job.executed)
 
 
 def begin(job: Job) -> None:
     """Make the folder ready: old results go; a checkpoint stays only if code and data are still the same."""
     job.folder.mkdir(parents=True, exist_ok=True)
-    old = _card_on_disk(job)
+    old = card_on_disk(job)
     same = all(old.get(key) == job.card[key] for key in ("parameters", "code", "data"))
     gone = [job.executed, job.log, job.folder / "results.json"]
     if old and not same:
@@ -83,6 +85,13 @@ def begin(job: Job) -> None:
             path.unlink(missing_ok=True)
     write_json(job.folder / "run.json", job.card)
     write_json(job.folder / "parameters.json", job.parameters)
+
+
+def keep_failed(job: Job, number: int) -> None:
+    """Keep what a failed attempt left, before the next one: ``failed-1.ipynb`` and ``failed-1.txt``."""
+    for path, ending in ((job.executed, "ipynb"), (job.log, "txt")):
+        if path.is_file():
+            path.replace(job.folder / f"failed-{number}.{ending}")
 
 
 def failure(job: Job, code: int) -> str:
@@ -107,7 +116,8 @@ def take_lock(job: Job) -> FolderLock | None:
     return take_folder(job.folder)
 
 
-def _card_on_disk(job: Job) -> dict[str, Any]:
+def card_on_disk(job: Job) -> dict[str, Any]:
+    """What ``run.json`` in the job's folder says; nothing where there is none."""
     try:
         card = read_json(job.folder / "run.json")
     except (OSError, C2VLError):
