@@ -65,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     report = _command(commands, "report", "write the report of a suite's runs again", _report)
     report.add_argument("runs", help="folder of a suite's runs, for example work/runs/demo/cpu")
     report.add_argument("--output", default="", metavar="DIR", help="default: reports/<suite>-<preset>")
+    report.add_argument("--work", default="", metavar="DIR", help="stores, to fuse streams; default: the runs'")
+    report.add_argument("--data", default="", metavar="DIR", help="published files, for a store that is gone")
     report.add_argument("--published", default="", metavar="FILE", help="more published numbers to stand beside: CSV")
     _command(commands, "suites", "list the suites", _suites)
     return parser
@@ -263,12 +265,14 @@ def _fuse(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     from c2vl_lab.artifacts import read_json
     from c2vl_lab.bench.report import build_report
+    from c2vl_lab.evaluate.suite_streams import fuse_suite
 
     runs = Path(options.runs)
     if not (runs / "suite.json").is_file():
         raise MissingError(f"{runs} is no folder of a suite's runs (no suite.json in it). Run c2vl bench first.")
     card = read_json(runs / "suite.json")
     output = Path(options.output or Path("reports") / f"{card['suite']}-{card['preset']}")
+    fuse_suite(runs, options.work, options.data, _say)
     title = f"{card['title']} ({card['preset']} preset)"
     print(f"The report: {build_report(runs, output, title, card['command'], options.published)}")
     return 0

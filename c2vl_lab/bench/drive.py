@@ -10,7 +10,7 @@ from typing import Any
 
 from c2vl_lab.artifacts import write_json
 from c2vl_lab.bench.estimate import earlier_runs, in_words, seconds_for
-from c2vl_lab.bench.fingerprints import code_fingerprint, data_fingerprint
+from c2vl_lab.bench.fingerprints import NO_TRAINING, code_fingerprint, data_fingerprint
 from c2vl_lab.bench.machine import this_machine
 from c2vl_lab.bench.notebooks import check_parameters, find_notebook, notebook_parameters
 from c2vl_lab.bench.resources import Resources, resources_of, with_changes
@@ -108,8 +108,8 @@ def plan_suite(suite: Suite, options: BenchOptions) -> Plan:
     places = {"work_dir": options.work_dir, "data_dir": options.data_dir, "device": options.device}
     resources = resources_of(suite.resources, tuple(suite.presets), preset, suite.name)
     resources = with_changes(resources, options.resources)
-    code = code_fingerprint(notebook)
-    jobs = [_run_job(spec, notebook, folder, places, code) for spec in specs]
+    code = code_fingerprint(notebook), code_fingerprint(notebook, leave_out=NO_TRAINING)
+    jobs = [_run_job(spec, notebook, folder, places, *code) for spec in specs]
     jobs = [replace(job, devices=max(1, resources.devices)) for job in jobs]
     shown = _shown(suite, specs, chosen)
     common = {"dataset": suite.dataset, **suite.parameters, **suite.presets[preset], **places}
@@ -145,14 +145,14 @@ def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _run_job(spec: RunSpec, notebook: Path, folder: Path, places: dict[str, Any], code: str) -> Job:
+def _run_job(spec: RunSpec, notebook: Path, folder: Path, places: dict[str, Any], code: str, training: str) -> Job:
     """The job of one run; the notebook is told its folder as ``run_dir``."""
     known = notebook_parameters(notebook)
     run_dir = {"run_dir": str(folder / spec.id)} if "run_dir" in known else {}
     given = {name: value for name, value in places.items() if name in known}
     parameters = check_parameters(notebook, {**spec.parameters, **given, **run_dir})
     data = data_fingerprint({**spec.parameters, **places})
-    return Job(spec.id, spec.label, notebook, parameters, folder / spec.id, "results.json", code, data)
+    return Job(spec.id, spec.label, notebook, parameters, folder / spec.id, "results.json", code, data, training)
 
 
 def _look_job(name: str, folder: Path, offered: dict[str, Any], data: str) -> Job:
@@ -236,6 +236,13 @@ def _count(outcomes: list[Outcome]) -> str:
     return ", ".join(f"{states.count(state)} {state}" for state in ("complete", "skipped", "failed") if state in states)
 
 
+def _main(plan: Plan) -> str:
+    """Label of the arm that the suite shows, which the report sets against every other; empty where none is named."""
+    wanted = plan.suite.shown.items()
+    fit = (job for job in plan.all_runs if all(job.parameters.get(name) == value for name, value in wanted))
+    return next((job.label for job in fit), "") if wanted else ""
+
+
 def _step(job: Job) -> dict[str, int]:
     """What a step of training sees: ``batch_size`` counts the clips of all devices, each contrasted with all."""
     about = notebook_parameters(job.notebook)
@@ -257,5 +264,5 @@ def write_list(plan: Plan, outcomes: list[Outcome]) -> None:
         rows[-1] |= {"step": _step(job)}
     looks = [{"id": job.id, "executed": f"{job.id}/executed.ipynb"} for job in [*plan.before, *plan.after]]
     card = {"format": 1, "suite": plan.suite.name, "title": plan.suite.title, "preset": plan.preset}
-    card |= {"command": plan.options.command, "runs": rows, "notebooks": looks}
+    card |= {"command": plan.options.command, "main": _main(plan), "runs": rows, "notebooks": looks}
     write_json(plan.folder / "suite.json", card)

@@ -21,6 +21,7 @@ from c2vl_lab.teachers.loading import KINDS as TEACHERS
 PACKAGE = Path(c2vl_lab.__file__).parent
 # What a run looks like and who starts it does not change its numbers.
 NO_NUMBERS = ("viz", "bench", "cli.py")
+NO_TRAINING = (*NO_NUMBERS, "evaluate")  # what measures a trained encoder does not change it
 
 
 def data_fingerprint(parameters: dict[str, Any]) -> str:

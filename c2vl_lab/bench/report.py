@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import c2vl_lab
-from c2vl_lab.artifacts import atomic_folder, atomic_path, file_sha256, write_json
+from c2vl_lab.artifacts import atomic_folder, atomic_path, file_sha256, read_json, write_json
 from c2vl_lab.bench.notebooks import is_finished
 from c2vl_lab.bench.published import standings
 from c2vl_lab.bench.report_figures import draw_section, origin
@@ -48,7 +48,8 @@ def build_report(
     complete = [run for run in runs if run.status == "complete"]
     rest = [run for run in runs if run.status != "complete"]
     heading = full_title(title, runs)
-    found = sections(runs)
+    listed = runs_dir / "suite.json"
+    found = sections(runs, str(read_json(listed).get("main", "")) if listed.is_file() else "")
     beside = standings(complete, published)  # before anything is written: the file may be wrong
     report_dir.mkdir(parents=True, exist_ok=True)
     _write_tables(report_dir, complete, markdown(heading, found, rest, command, beside))

@@ -63,22 +63,27 @@ class Section:
     main: str  # label of the full method's arm, "" without one
 
 
-def sections(runs: Sequence[Run]) -> list[Section]:
-    """One section for each data set and protocol of the complete runs."""
+def sections(runs: Sequence[Run], main: str = "") -> list[Section]:
+    """One section for each data set and protocol of the complete runs.
+
+    Args:
+        runs: of :func:`~c2vl_lab.bench.results.find_runs`.
+        main: label of the arm that is set against every other; "" or an unknown one: the full method's.
+    """
     complete = [run for run in runs if run.status == "complete"]
     frame = results_frame(complete)
     found = []
     for (dataset, protocol), part in frame.groupby(["dataset", "protocol"], sort=False) if len(frame) else ():
         here = [complete[i] for i in part.index]
-        found.append(_section(f"{dataset}, {protocol}", part.reset_index(drop=True), here))
+        found.append(_section(f"{dataset}, {protocol}", part.reset_index(drop=True), here, main))
     return found
 
 
-def _section(title: str, frame: pd.DataFrame, runs: list[Run]) -> Section:
+def _section(title: str, frame: pd.DataFrame, runs: list[Run], main: str) -> Section:
     """Table, comparisons and facts of one data set and protocol."""
     table = aggregate(frame)
     by_label = {str(label): [runs[i] for i in rows.index] for label, rows in frame.groupby("label", sort=False)}
-    main = _main_label(by_label)
+    main = main if main in by_label else _main_label(by_label)
     metrics = [m for m in METRICS if (table["metric"] == m).any()]
     rows = []
     for label, own in by_label.items():

@@ -27,6 +27,7 @@ ARMS = {
 }
 GROUPS = {"coordinates": "Reference points", "prompts": "Reference points", "untrained": "Reference points"}
 GROUPS |= {"supervised": "Upper bound"}
+FUSED = "fused"  # folder of the rows that evaluate/suite_streams.py makes of three streams
 METRICS = (
     "linear",
     "knn1",
@@ -85,7 +86,7 @@ def find_runs(runs_dir: str | Path) -> list[Run]:
         raise MissingError(f"No folder {runs_dir}. Run a suite first, for example `make bench SUITE=demo`.")
     listed = _plain(runs_dir / "suite.json").get("runs")
     if listed:
-        return [_listed_run(runs_dir, row) for row in listed]
+        return _with_fused(runs_dir, [_listed_run(runs_dir, row) for row in listed])
     marks = ("results.json", "config.json", "run.json")
     folders = sorted({path.parent for mark in marks for path in runs_dir.rglob(mark)})
     runs = [run for folder in folders if (run := _read_run(folder)) is not None]
@@ -160,6 +161,18 @@ def predictions(runs: list[Run], metric: str) -> pd.DataFrame:
     if len(names) > 1:
         raise DataError(f"{runs[0].label}: its seeds were tested on different clips, so they cannot be pooled.")
     return pd.DataFrame(columns).sort_index()
+
+
+def _with_fused(runs_dir: Path, runs: list[Run]) -> list[Run]:
+    """The listed runs, and behind the last of its three the fusion of streams whose runs are all complete."""
+    places = {run.path.name: index for index, run in enumerate(runs) if run.status == "complete"}
+    found = [(float(index), "", run) for index, run in enumerate(runs)]
+    for folder in (runs_dir / FUSED).glob("*"):
+        run = _read_run(folder)
+        sources = run.results.get("fused", {}).get("runs", {}).values() if run else ()
+        if run and sources and set(sources) <= set(places):
+            found.append((max(places[name] for name in sources) + 0.5, run.label, run))
+    return [run for _, _, run in sorted(found, key=lambda own: own[:2])]
 
 
 def _listed_run(runs_dir: Path, row: dict[str, Any]) -> Run:

@@ -7,7 +7,7 @@ from typing import Any
 
 from c2vl_lab.bench.locks import is_taken
 from c2vl_lab.bench.notebooks import executed_error
-from c2vl_lab.bench.runs import Job, card_on_disk, is_complete
+from c2vl_lab.bench.runs import Job, card_on_disk, is_complete, is_same, is_trained
 from c2vl_lab.logs import read_status
 
 STATES = {
@@ -50,12 +50,13 @@ def state_of(job: Job) -> State:
     old = card_on_disk(job)
     if not old:
         return State("to do")
-    changed = differences(old, job.card)
-    if changed:
-        return State("stale", "; ".join(changed), done if _keeps_training(old, job) else 0.0)
+    if not is_same(job, old):
+        return State("stale", "; ".join(differences(old, job.card)), done if is_trained(job, old) else 0.0)
     error = executed_error(job.executed)
     if error and status.get("state") != "stopped":  # asked to stop is no failure
         return State("failed", error, done)
+    if job.result and (job.folder / job.result).is_file():
+        return State("unfinished", "trained; it is measured again, or by more protocols", 1.0)
     return State("unfinished", how_far, done) if how_far else State("to do", "begun, nothing kept")
 
 
@@ -79,9 +80,3 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     if old.get("data") != new["data"]:
         found.append("other data, captions, pictures or teacher")
     return found
-
-
-def _keeps_training(old: dict[str, Any], job: Job) -> bool:
-    """Whether only code that measures has changed."""
-    new = job.card
-    return bool(new.get("training")) and all(old.get(key) == new[key] for key in ("parameters", "training", "data"))

@@ -16,6 +16,7 @@ from c2vl_lab.errors import ConfigError, DataError, MissingError, choose, near_m
 from c2vl_lab.recipes import with_recipe
 
 SUITES_DIR = Path(__file__).parent / "suites"
+PROTOCOLS = "protocols"  # the parameter that says what a run is measured by besides; it trains nothing
 PLACES = ("data_dir", "work_dir", "run_dir", "device", "command")
 
 
@@ -156,7 +157,8 @@ def _free_presets(suite: Suite) -> list[str]:
 def with_settings(suite: Suite, settings: dict[str, Any]) -> Suite:
     """A suite with some parameters set for all its runs: one's own store, another protocol, fewer epochs.
 
-    The name gets what was set, so that runs and report have folders of their own.
+    The name gets what was set, so that runs and report have folders of their own; not where only ``protocols`` was set:
+    these are measured of the suite's runs, of finished ones too.
 
     Args:
         suite: as its file says it.
@@ -173,7 +175,7 @@ def with_settings(suite: Suite, settings: dict[str, Any]) -> Suite:
             raise ConfigError(f"Suite {suite.name}: its runs differ in '{name}'; pick some of them with --only.")
     dataset = str(values.pop("dataset", suite.dataset))
     words = [] if dataset == suite.dataset else [Path(dataset).name]
-    words += [f"{name} {value}" for name, value in sorted(settings.items()) if not is_place(name) and name != "dataset"]
+    words += [f"{name} {value}" for name, value in sorted(settings.items()) if shapes_run(name) and name != "dataset"]
     slug = re.sub(r"[^a-z0-9.]+", "-", " ".join(words).lower()).strip("-.")
     return replace(
         suite,
@@ -210,8 +212,13 @@ def expand(suite: Suite, preset: str = "", only: tuple[str, ...] = ()) -> list[R
 
 
 def run_key(parameters: dict[str, Any]) -> str:
-    """8 hexadecimal digits over the parameters that make a run what it is."""
-    return fingerprint({name: value for name, value in parameters.items() if not is_place(name)})[:8]
+    """8 hexadecimal digits over the parameters that make a run what it is; more protocols make no other run of it."""
+    return fingerprint({name: value for name, value in parameters.items() if shapes_run(name)})[:8]
+
+
+def shapes_run(name: str) -> bool:
+    """Whether a parameter changes what is trained, and with it every number."""
+    return not is_place(name) and name != PROTOCOLS
 
 
 def is_place(name: str) -> bool:

@@ -39,6 +39,7 @@ def evaluate(
     progress: Progress = None,
     protocols: str = "",
     class_splits: str = "",
+    again: bool = True,
 ) -> dict[str, Any]:
     """Linear probe and k-NN of the run's features; zero-shot and retrieval where a language space was learned.
 
@@ -55,6 +56,7 @@ def evaluate(
             earlier call has measured of the same features and labels stays.
         class_splits: one's own file of seen and unseen classes for the protocol "zero-shot", see
             :func:`~c2vl_lab.evaluate.class_splits.class_splits`.
+        again: measure a protocol also where an earlier call has measured it of the same features and labels.
 
     Returns:
         The content of ``results.json``.
@@ -88,8 +90,8 @@ def evaluate(
     say("  ".join(f"{name} {100 * metrics[name]:.1f}" for name in ("linear", "knn1")))
     subject = Subject(experiment, learner, encoder, features, train, test, probe.classifier, class_splits)
     about = {"name": [experiment.store.names[i] for i in test], "label": labels[test]}
-    earlier, kept = _earlier(run_dir, features, about, wanted)
-    records, columns = run_protocols(subject, wanted, say)
+    earlier, kept = _earlier(run_dir, features, about, wanted if again else ())
+    records, columns = run_protocols(subject, tuple(name for name in wanted if name not in earlier), say)
     records, columns = {n: r for n in PROTOCOLS if (r := (earlier | records).get(n))}, kept | columns
     rows = read_metrics(run_dir / "metrics.jsonl")
     result = {
