@@ -19,7 +19,7 @@ FLOORS = [
     {"embed", "concepts", "regression", "bench", "learners"},
     {"training"},
     {"run_config", "run_checks", "experiment", "evaluate", "launch"},
-    {"cli_ask", "cli_pretrain", "cli_evaluate"},
+    {"cli_ask", "cli_bench", "cli_pretrain", "cli_evaluate"},
     {"cli"},
 ]
 HEAVY = ("torch", "numpy", "umap", "open_clip", "plotly", "pandas", "matplotlib", "sklearn", "papermill")

@@ -21,6 +21,8 @@ from c2vl_lab.bench.suite import RunSpec, Suite, check_wants, expand, preset_nam
 from c2vl_lab.errors import ConfigError
 
 Say = Callable[[str], None]
+# (jobs, whether they are notebooks beside the runs, what hears of the outcomes) -> an outcome each
+Execute = Callable[[list[Job], bool, Callable[[list[Outcome]], None]], list[Outcome]]
 STEP = ("batch_size", "accumulate", "micro_batch")
 
 
@@ -191,22 +193,22 @@ def describe_plan(plan: Plan) -> list[str]:
     return [*lines, *([f"Time left: {words}"] if words else [])]
 
 
-def run_plan(plan: Plan, say: Say, watch: Callable[[], None] = lambda: None) -> list[Outcome]:
+def run_plan(
+    plan: Plan, say: Say, watch: Callable[[], None] = lambda: None, execute: Execute | None = None
+) -> list[Outcome]:
     """Do everything in a plan that is not done yet; failed runs are listed and do not stop the rest.
 
     Args:
         plan: of :func:`plan_suite`.
         say: gets the progress lines.
         watch: called several times a second; ``suite.json`` and the runs' files say how far everything is.
+        execute: does a list of jobs, elsewhere (:mod:`~c2vl_lab.bench.cluster`); None: this machine does.
 
     Returns:
         The outcomes of all jobs, failed ones included.
     """
-    options = plan.options
-    machine = this_machine(options.workers, options.device, plan.resources)
-    at_once = f"{machine.workers} at once, {machine.in_words()}"
-    say(f"{plan.suite.title}, preset {plan.preset}: {len(plan.runs)} runs, {at_once}")
-    alone, tally = this_machine(1, options.device), Tally(len(plan.before) + len(plan.runs) + len(plan.after))
+    tally = Tally(len(plan.before) + len(plan.runs) + len(plan.after))
+    execute = execute or _here(plan, say, tally)
     written: list[int] = []
 
     def look(ended: list[Outcome]) -> None:
@@ -216,18 +218,32 @@ def run_plan(plan: Plan, say: Say, watch: Callable[[], None] = lambda: None) -> 
         watch()
 
     write_list(plan, [])
-    outcomes = [out for job in plan.before for out in run_jobs([job], alone, say, tally, watch=lambda ended: watch())]
-    outcomes += run_jobs(plan.runs, machine, say, tally, options.retries, look)
+    outcomes = [outcome for job in plan.before for outcome in execute([job], True, lambda ended: watch())]
+    outcomes += execute(plan.runs, False, look)
     write_list(plan, outcomes)
     for sentence in plan.left_out:
         say(sentence)
     for job in plan.after:
-        outcomes += run_jobs([job], alone, say, tally, watch=lambda ended: watch())
+        outcomes += execute([job], True, lambda ended: watch())
     for outcome in outcomes:
         if outcome.status == "failed":
             say(f"FAILED: {outcome.job.id}: {outcome.error} See {outcome.job.executed}")
     say(f"{_count(outcomes)} in {clock(time.monotonic() - tally.begun)}. Runs: {plan.folder}")
     return outcomes
+
+
+def _here(plan: Plan, say: Say, tally: Tally) -> Execute:
+    """What does jobs on this machine: runs side by side, other notebooks one at a time."""
+    options = plan.options
+    machine, alone = this_machine(options.workers, options.device, plan.resources), this_machine(1, options.device)
+    at_once = f"{machine.workers} at once, {machine.in_words()}"
+    say(f"{plan.suite.title}, preset {plan.preset}: {len(plan.runs)} runs, {at_once}")
+
+    def execute(jobs: list[Job], single: bool, watch: Callable[[list[Outcome]], None]) -> list[Outcome]:
+        retries = 0 if single else options.retries
+        return run_jobs(jobs, alone if single else machine, say, tally, retries, watch)
+
+    return execute
 
 
 def _count(outcomes: list[Outcome]) -> str:

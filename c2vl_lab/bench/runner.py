@@ -23,6 +23,7 @@ from c2vl_lab.bench.machine import Machine
 from c2vl_lab.bench.runs import Job, begin, failure, is_complete, keep_failed, take_lock
 from c2vl_lab.logs import STOP, read_status
 
+COMMAND = (sys.executable, "-m", "c2vl_lab.cli")
 HEARTBEAT = 10.0  # seconds without a line on the screen
 POLL = 0.2
 LOOK = 2.0  # seconds between two looks at a job that another caller has
@@ -69,7 +70,7 @@ class _Running:
             return False
         with open(self.job.log, "a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "c2vl_lab.cli", *self.commands.pop(0)],
+                [*COMMAND, *self.commands.pop(0)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
