@@ -9,10 +9,10 @@ import random
 import signal
 import sys
 import time
-import traceback
 from pathlib import Path
 
 import torch.utils.tensorboard
+from killing import die_at_call, end, fork
 from training_sets import TINY, training_set
 
 from c2vl_lab.config import replace
@@ -20,47 +20,12 @@ from c2vl_lab.training.checkpoints import FILE, read_card
 from c2vl_lab.training.fit import fit
 
 CONFIG = replace(TINY, width=8, epochs=40, batch_size=4, checkpoint_every=3, checkpoint_minutes=0.0005)
-CALLS = ("replace", "fsync", "chmod")  # what the writing of a file goes through, in `os`
 
 
 def train(folder):
     """One start of the command; to its end, if nobody kills it."""
     torch.set_num_threads(1)
     fit(CONFIG, training_set(clips=13), folder, "cpu")
-
-
-def die_at_call(number, before):
-    """Let this process kill itself at its n-th step of writing a file, just before or just after it."""
-    count = [0]
-
-    def counted(call):
-        def wrapped(*args, **kwargs):
-            count[0] += 1
-            if count[0] == number and before:
-                os.kill(os.getpid(), signal.SIGKILL)
-            done = call(*args, **kwargs)
-            if count[0] == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return done
-
-        return wrapped
-
-    for name in CALLS:
-        setattr(os, name, counted(getattr(os, name)))
-
-
-def fork(action):
-    """Run ``action`` in a forked process, whose number is returned; an error is told on its standard error."""
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        action()
-        sys.stdout.flush()
-        os._exit(0)
-    except BaseException:
-        traceback.print_exc()
-    os._exit(1)
 
 
 def start(folder, prepare=lambda: None):
@@ -71,12 +36,6 @@ def start(folder, prepare=lambda: None):
         train(folder)
 
     return fork(action)
-
-
-def end(pid):
-    """Wait for a process; the signal that ended it, or its exit status."""
-    status = os.waitpid(pid, 0)[1]
-    return f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit {os.WEXITSTATUS(status)}"
 
 
 def epochs_done(folder):

@@ -189,7 +189,8 @@ def test_a_suite_from_file_to_list(notebook, tmp_path):
     assert [(run["label"], run["status"]) for run in card["runs"]] == [("Good", "complete"), ("Bad", "failed")]
     assert card["runs"][1]["error"] and card["command"] == "c2vl bench tiny"
     lines = describe_plan(plan_suite(suite, options))
-    assert "complete" in lines[1] and "to do" in lines[2]
+    assert "complete" in lines[1] and "failed" in lines[2] and lines[2].endswith("Wanted a good arm, found a bad one.")
+    assert lines[-2] == "Runs: 1 complete, 1 failed"
 
 
 def test_the_code_fingerprint_follows_imports_and_ignores_words(tmp_path):

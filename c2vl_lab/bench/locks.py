@@ -117,16 +117,17 @@ def _is_dead(folder: Path, lease: dict[str, Any], locked: bool | None) -> bool:
     """Whether a lease's holder is gone."""
     if lease.get("host") == socket.gethostname():
         return True if locked else not is_alive(lease.get("pid"))
-    probe = folder / f".now-{secrets.token_hex(4)}"
     try:
         with open(folder / LEASE_FILE) as stream:  # opened, not looked at: NFS asks its server again then
             touched = os.fstat(stream.fileno()).st_mtime
-        probe.touch()
-        return probe.stat().st_mtime - touched > LEASE
     except FileNotFoundError:
         return True
-    finally:
-        probe.unlink(missing_ok=True)
+    probe = folder / f".now-{secrets.token_hex(4)}"
+    with open(probe, "w") as stream:
+        os.utime(stream.fileno())
+        now = os.fstat(stream.fileno()).st_mtime
+    probe.unlink(missing_ok=True)
+    return now - touched > LEASE
 
 
 def _remove(path: Path, found: dict[str, Any]) -> bool:

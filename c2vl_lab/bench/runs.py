@@ -18,6 +18,8 @@ from c2vl_lab.bench.notebooks import executed_error, is_finished
 from c2vl_lab.bench.suite import PROTOCOLS, shapes_run
 from c2vl_lab.errors import C2VLError
 
+# files of which a kill may leave the half that was to be renamed
+HALVES = ("run.json.", "parameters.json.", "results.json.", "predictions", "features", "config.json.", "lease-")
 MEASURED = ("results.json", "predictions.parquet", "features.npy")  # what a run's evaluation leaves
 
 
@@ -111,6 +113,7 @@ def begin(job: Job) -> None:
         gone += [] if is_same(job, old) else [job.folder / name for name in MEASURED]
     elif old and not is_same(job, old):
         gone = [path for path in job.folder.iterdir() if path.name not in (LOCK, LEASE_FILE)]
+    gone += [path for name in HALVES for path in job.folder.glob(f".{name}*")]
     for path in gone:
         if path.is_dir():
             shutil.rmtree(path)
