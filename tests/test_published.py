@@ -7,7 +7,7 @@ from test_report import write_run
 
 from c2vl_lab.bench.published import COLUMNS, command, published, standings
 from c2vl_lab.bench.report import build_report
-from c2vl_lab.bench.report_protocols import protocol_rows
+from c2vl_lab.bench.report_protocols import protocol_tables
 from c2vl_lab.bench.report_tables import sections
 from c2vl_lab.bench.results import find_runs
 from c2vl_lab.cli import main
@@ -112,7 +112,8 @@ def test_the_report_shows_protocols_with_mean_and_spread_over_the_runs(tmp_path)
         write_run(tmp_path / "runs" / f"s{seed}", "full", seed, 4, protocols=records)
     write_run(tmp_path / "runs" / "base", "skeletonclr", 0, 4, protocols={"knn": records["knn"]})
     (section,) = sections(find_runs(tmp_path / "runs"))
-    rows = [(r["measure"], r["label"], r["text"], r["seeds"]) for r in protocol_rows(section)]
+    (table,) = protocol_tables(section)
+    rows = [(m, *row[:1], row[2][i].text, row[1]) for i, m in enumerate(table.measures) for row in table.rows]
     base, full = "SkeletonCLR-style, no text", "Full method, language"
     assert rows == [
         ("k = 1 <i>", base, "60.0", "1"),

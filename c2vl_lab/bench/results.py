@@ -66,6 +66,11 @@ class Run:
         return str(self.parameters.get("arm", ""))
 
     @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return int(self.parameters.get("seed", 0))
+
+    @property
     def executed(self) -> Path | None:
         """The executed notebook, if there is one."""
         path = self.path / "executed.ipynb"
@@ -94,7 +99,7 @@ def find_runs(runs_dir: str | Path) -> list[Run]:
         raise MissingError(f"No run in {runs_dir}: no results.json or run.json of a benchmark run. Run a suite first.")
     order = list(ARMS)
     place = [order.index(run.arm) if run.arm in order else len(order) for run in runs]
-    ranked = sorted(zip(place, runs, strict=True), key=lambda pair: (pair[0], pair[1].label, _seed(pair[1])))
+    ranked = sorted(zip(place, runs, strict=True), key=lambda pair: (pair[0], pair[1].label, pair[1].seed))
     return [run for _, run in ranked]
 
 
@@ -156,11 +161,17 @@ def predictions(runs: list[Run], metric: str) -> pd.DataFrame:
         table = pd.read_parquet(path)
         if not {"name", "label", metric} <= set(table.columns):
             raise DataError(f"{path}: wanted columns name, label and {metric}, found {', '.join(table.columns)}.")
-        columns[_seed(run)] = pd.Series((table["label"] == table[metric]).to_numpy(), index=table["name"])
+        columns[run.seed] = pd.Series((table["label"] == table[metric]).to_numpy(), index=table["name"])
     names = {tuple(sorted(column.index)) for column in columns.values()}
     if len(names) > 1:
         raise DataError(f"{runs[0].label}: its seeds were tested on different clips, so they cannot be pooled.")
     return pd.DataFrame(columns).sort_index()
+
+
+def prediction_table(run: Run) -> pd.DataFrame | None:
+    """The run's kept predictions: ``name``, ``label`` and a column of predicted classes each; None without any."""
+    path = run.path / "predictions.parquet"
+    return pd.read_parquet(path) if path.is_file() else None
 
 
 def _with_fused(runs_dir: Path, runs: list[Run]) -> list[Run]:
@@ -216,10 +227,6 @@ def default_label(parameters: dict[str, Any]) -> str:
     return ARMS.get(arm, arm) + (f", {modalities}" if several else "")
 
 
-def _seed(run: Run) -> int:
-    return int(run.parameters.get("seed", 0))
-
-
 def _row(run: Run) -> dict[str, Any]:
     """One run as a flat row."""
     found, metrics = run.results, run.results.get("metrics", {})
@@ -231,7 +238,7 @@ def _row(run: Run) -> dict[str, Any]:
         "group": GROUPS.get(run.arm, "Self-supervised"),
         "label": run.label,
         "arm": run.arm,
-        "seed": _seed(run),
+        "seed": run.seed,
         "key": fingerprint(own, found.get("fingerprint", "")),
         "encoder": found.get("encoder", {}).get("name", ""),
         "parameters": found.get("encoder", {}).get("parameters", 0),
