@@ -27,6 +27,7 @@ from c2vl_lab.bench.runs import is_complete
 from c2vl_lab.bench.suite import Suite, load_suite
 
 TOY = (sys.executable, "-S", "-E", str(Path(__file__).with_name("toy_run.py")))
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 PARAMETERS = """dataset: str = "generated"  # any
 arm: str = "full"  # any
 seed: int = 0  # any"""
@@ -37,7 +38,7 @@ def toy_plan(folder: Path) -> Plan:
     cells = [new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})]
     folder.mkdir(parents=True, exist_ok=True)
     book = folder.parent / "toy.ipynb"
-    nbformat.write(new_notebook(cells=cells), book)
+    nbformat.write(new_notebook(cells=cells, metadata=KERNEL), book)
     arms = tuple({"arm": arm, "label": arm} for arm in ("hard", "full", "supervised"))
     suite = Suite("toy", "Toy", "generated", arms, {"cpu": {}}, notebook=str(book))
     return plan_suite(suite, BenchOptions(work_dir=str(folder), workers=2))

@@ -121,7 +121,9 @@ def earlier(work: Path, name: str, seconds: tuple[float, float], train=1000, tes
 def benchmark(tmp_path) -> Job:
     book = tmp_path / "n.ipynb"
     text = 'arm: str = "full"  # a\nprecision: str = "auto"  # a\nmicro_batch: int = 0  # a\npretrain_on: str = ""  # a'
-    nbformat.write(new_notebook(cells=[new_code_cell(text, metadata={"tags": ["parameters"]})]), book)
+    cell = new_code_cell(text, metadata={"tags": ["parameters"]})
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(new_notebook(cells=[cell], metadata={"kernelspec": kernel}), book)
     return Job("a", "A", book, {}, tmp_path / "a", "results.json")
 
 
