@@ -5,6 +5,7 @@ Skipped where Slurm is not installed; ``make test-cluster`` installs it. The run
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from slurm_cluster import ask
 
 from c2vl_lab.bench.drive import BenchOptions, Plan, plan_suite, run_plan
 from c2vl_lab.bench.suite import Suite
+from c2vl_lab.errors import C2VLError
 
 pytest.importorskip("submitit", reason="submitit is not installed: pip install '.[cluster]'")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(slurm_cluster.why_not()), reason=slurm_cluster.why_not())]
@@ -111,10 +113,11 @@ def starts(folder: Path) -> list[tuple[int, str, str]]:
     return [(int(done), node, gpu) for done, node, gpu in rows]
 
 
-def until(condition, seconds: float = 400.0):
+def until(condition, drive=None, seconds: float = 400.0):
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end, "waited too long"
+        assert drive is None or drive.error is None, (drive.error, drive.said)
         time.sleep(0.1)
     return found
 
@@ -130,7 +133,7 @@ def test_a_suite_survives_what_a_cluster_does_to_it(slurm, tmp_path):
     drive = Drive(plan_of(tmp_path, "quick", "bad", "killed", "drained"))
     killed, drained = drive.folder("killed"), drive.folder("drained")
 
-    until(lambda: trains(killed))
+    until(lambda: trains(killed), drive)
     for process in psutil.process_iter(["cmdline", "environ"]):
         own = (process.info["environ"] or {}).get("SLURM_ARRAY_TASK_ID")
         if own == drive.number("killed").split("_")[1] and "python" in " ".join(process.info["cmdline"] or ()):
@@ -169,7 +172,7 @@ def test_two_callers_share_the_queue_and_a_cancelled_run_goes_on_at_the_next_cal
     plan = plan_of(tmp_path, "cancelled")
     one = Drive(plan)
     folder = one.folder("cancelled")
-    until(lambda: trains(folder))
+    until(lambda: trains(folder), one)
     two = Drive(plan)
     until(lambda: any("in the queue already: cancelled" in line for line in two.said))
     ask("scancel", one.number("cancelled"))
@@ -180,3 +183,13 @@ def test_two_callers_share_the_queue_and_a_cancelled_run_goes_on_at_the_next_cal
     assert json.loads((folder / "status.json").read_text())["state"] == "stopped", "scancel ends training in order"
     assert Drive(plan).ended()["cancelled"] == ("complete", "")
     assert [done for done, _, _ in starts(folder)] == [0, stopped]
+
+
+def test_what_sbatch_refuses_is_one_sentence(slurm, tmp_path):
+    plan = plan_of(tmp_path, "quick")
+    plan = dataclasses.replace(plan, resources=dataclasses.replace(plan.resources, partition="none"))
+    from c2vl_lab.bench.cluster import Slurm
+
+    with pytest.raises(C2VLError, match=r"sbatch refused the runs: .*invalid partition"):
+        run_plan(plan, lambda line: None, execute=Slurm(plan, lambda line: None).execute)
+    assert not plan.runs[0].folder.exists()

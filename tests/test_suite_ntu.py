@@ -10,6 +10,7 @@ import pytest
 from ntu_files import person, write_skeleton_file
 
 from c2vl_lab.bench.drive import BenchOptions, plan_suite, run_plan
+from c2vl_lab.bench.states import state_of
 from c2vl_lab.bench.suite import load_suite
 from c2vl_lab.config import from_dict
 from c2vl_lab.evaluate.run import evaluate
@@ -64,3 +65,7 @@ def test_the_suite_runs_by_its_command_and_is_stale_when_a_recording_changes(raw
     assert len(listed) == 27 and [run["status"] for run in listed].count("complete") == 1
     assert listed[0]["step"] == {"batch_size": 6, "accumulate": 1, "micro_batch": 0, "devices": 1}
     assert [o.status for o in run_plan(toy_plan(raw, tmp_path / "work", *only), lambda line: None)] == ["skipped"]
+    changed = raw / "ntu60" / "S001C001P001R001A001.skeleton"
+    changed.write_bytes(changed.read_bytes() + b"\r\n")
+    state = state_of(toy_plan(raw, tmp_path / "work", *only).runs[0])
+    assert (state.name, state.why) == ("stale", "other data, captions, pictures or teacher")

@@ -120,8 +120,9 @@ class Slurm:
                     gone.pop(job.id)
                     continue
                 ended[job.id] = outcome
-                word = "done" if outcome.status == "complete" else f"FAILED: {outcome.error}"
-                self.say(f"[{len(ended)}/{len(jobs)}] {word}: {job.id} (Slurm job {ids[job.id]})")
+                done = outcome.status == "complete"
+                word = f"done: {job.id}" if done else f"FAILED: {job.id}: {outcome.error}"
+                self.say(f"[{len(ended)}/{len(jobs)}] {word} (Slurm job {ids[job.id]})")
 
     def _outcome(self, job: Job, number: str, cuts: int, seconds: float) -> Outcome | None:
         """How a job that left the queue ended; None where it was cut and is to go on."""
@@ -133,7 +134,7 @@ class Slurm:
         if _state(number).startswith("CANCELLED"):
             return Outcome(job, "failed", seconds, f"Slurm job {number} was cancelled; the same command goes on.")
         if cuts >= CUTS:
-            log = self.folder / f"{number}_0_log.out"
+            log = self.folder / number / f"{number}_0_log.out"
             return Outcome(
                 job, "failed", seconds, f"Slurm job {number} ended {cuts + 1} times without a word; see {log}"
             )
@@ -157,7 +158,7 @@ class Slurm:
     def _array(self, jobs: list[Job], single: bool) -> dict[str, str]:
         """Submit jobs as one array."""
         import submitit
-        from submitit.core.utils import CommandError, FailedJobError, FailedSubmissionError
+        from submitit.core.utils import FailedJobError, FailedSubmissionError
 
         options, resources = self.plan.options, self.plan.resources
         if single:
@@ -167,7 +168,7 @@ class Slurm:
             executor = submitit.SlurmExecutor(folder=self.folder / "%j", max_num_timeout=TIMEOUTS)
             executor.update_parameters(job_name=f"c2vl-{self.plan.suite.name}", **sbatch_options(resources))
             found = executor.map_array(ClusterRun.__call__, runs)
-        except (CommandError, FailedJobError, FailedSubmissionError, subprocess.CalledProcessError, OSError) as error:
+        except (FailedJobError, FailedSubmissionError, ValueError, OSError) as error:
             raise C2VLError(f"sbatch refused the runs: {' '.join(str(error).split())[:600]}") from error
         numbers = {job.id: str(own.job_id) for job, own in zip(jobs, found, strict=True)}
         first = found[0].job_id.split("_")[0]
