@@ -22,7 +22,14 @@ def run(folder, name, status, label="Full method", **files):
     (folder / name).mkdir(parents=True, exist_ok=True)
     for file, text in files.items():
         (folder / name / file.replace("_", ".")).write_text(text)
-    return {"id": name, "label": label, "status": status, "error": "It broke." if status == "failed" else ""}
+    about = {"seed": int(name[-1])}
+    return {
+        "id": name,
+        "label": label,
+        "parameters": about,
+        "status": status,
+        "error": "It broke." if status == "failed" else "",
+    }
 
 
 def age(path, seconds):
@@ -91,7 +98,9 @@ def test_the_table_in_a_terminal(suite):
     text = console.export_text()
     lines = text.splitlines()
     assert lines[0].startswith("1 of 6 complete")
-    assert "Full method  a-s1" in text and "epoch 6/20" in text and " 32%" in text and "812" in text and "1:10" in text
+    assert (
+        "Full method, seed 1" in text and "epoch 6/20" in text and " 32%" in text and "812" in text and "1:10" in text
+    )
     assert [word for line in lines for word in ("running", "failed") if f" {word} " in line] == [
         "running", "running", "failed",
     ]  # fmt: skip

@@ -15,7 +15,7 @@ from c2vl_lab.viz.desk_tables import Line
 PAUSE = 2.0  # seconds between two looks at the files
 HEAD = ("run", "state", "", "", "clips/s", "time", "left")
 RIGHT = "style='text-align:right;padding:1px 8px;white-space:nowrap'"
-LEFT = "style='text-align:left;padding:1px 8px;max-width:34em;overflow:hidden;white-space:nowrap'"
+LEFT = "style='text-align:left;padding:1px 8px;max-width:24em;overflow:hidden;white-space:nowrap'"
 COLORS = {"running": "#1f77b4", "failed": "#c0392b", "waiting": "#888888", "complete": "#2e8b57"}
 
 
@@ -85,8 +85,9 @@ def _cells(row: Row) -> str:
     bar = ""
     if row.state == "running" and row.share:
         fill = f"background:{COLORS['running']};width:{share};height:0.7em"
-        bar = f"<div style='width:8em;background:#8884' title='{share}'><div style='{fill}'></div></div>"
+        bar = f"<div style='width:6em;background:#8884' title='{share}'><div style='{fill}'></div></div>"
     state = f"<span style='color:{COLORS[row.state]}'>{row.state}</span>"
-    left = [f"<span title='{escape(row.id)}'>{escape(row.label)}</span>", state, bar, escape(row.doing)]
+    left = [f"<span title='{escape(row.id)}'>{escape(row.label)}</span>", state, bar]
+    left.append(f"<span title='{escape(row.doing)}'>{escape(row.doing)}</span>")
     right = [f"{row.rate:,.0f}" if row.rate else "", clock(row.seconds), clock(row.left)]
     return "".join([f"<td {LEFT}>{c}</td>" for c in left] + [f"<td {RIGHT}>{c}</td>" for c in right])

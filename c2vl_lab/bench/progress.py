@@ -25,7 +25,7 @@ class Row:
     """One run of a suite.
 
     Attributes:
-        id, label: of the run.
+        id, label: of the run, the label with its seed.
         state: "running", "complete", "failed" or "waiting".
         doing: how far it is in words: "epoch 12/60", "[cell 9/18] Results", or its error.
         share: of its training that is done, 0 to 1.
@@ -87,6 +87,8 @@ def clock(seconds: float | None) -> str:
 def _row(folder: Path, run: dict[str, Any]) -> Row:
     """One run by the suite's list and its own folder."""
     name, label, listed = str(run["id"]), str(run["label"]), str(run["status"])
+    seed = run.get("parameters", {}).get("seed")
+    label += f", seed {seed}" if seed is not None else ""
     begun, ended = _changed(folder / "run.json"), _changed(folder / "results.json")
     if is_taken(folder):
         status = read_status(folder)

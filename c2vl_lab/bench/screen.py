@@ -75,8 +75,12 @@ def suite_table(rows: list[Row], height: int = 40) -> Table:
         table.add_column(name, width=width, justify="right")
     ranked = sorted(rows, key=lambda row: ORDER.index(row.state))
     for row in ranked[: max(1, height - 3)]:
-        bar = f"{'━' * round(BAR * row.share):<{BAR}} {100 * row.share:3.0f}%" if row.state in ("running",) else ""
-        cells = [row.label + "  " + row.id, row.state, bar, row.doing, f"{row.rate:,.0f}" if row.rate else ""]
+        bar = (
+            f"{'━' * round(BAR * row.share):<{BAR}} {100 * row.share:3.0f}%"
+            if row.state == "running" and row.share
+            else ""
+        )
+        cells = [row.label, row.state, bar, row.doing, f"{row.rate:,.0f}" if row.rate else ""]
         cells += [clock(row.seconds), clock(row.left)]
         table.add_row(*(Text(cell) for cell in cells), style=COLORS[row.state])
     hidden = len(rows) - max(1, height - 3)
