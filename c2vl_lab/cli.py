@@ -46,6 +46,21 @@ def _as_interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
+def _end_in_order(run_dir: str) -> None:
+    """SIGTERM asks a training in ``run_dir`` for a checkpoint; a second interrupts, as the first where none trains."""
+    from c2vl_lab.logs import STOP, read_status
+
+    def hear(number: int, frame: Any) -> None:
+        if run_dir and read_status(Path(run_dir)).get("state") == "running" and not (Path(run_dir) / STOP).exists():
+            (Path(run_dir) / STOP).touch()
+            return
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, hear)
+    if "SLURM_JOB_ID" in os.environ:  # Slurm's warning goes to all of a job; who is to hear it asks for a checkpoint
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+
+
 def _say(line: str) -> None:
     print(line, flush=True)
 
@@ -127,6 +142,7 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     parameters = _parameters_in(Path(options.file)) if options.file else {}
     parameters |= dict(options.parameters)
+    _end_in_order(str(parameters.get("run_dir", "")))
     output = Path(options.output or Path("work") / "notebooks" / notebook.name)
     print(f"Executed notebook: {run_notebook(notebook, parameters, output, _say)}")
     return 0
@@ -200,7 +216,7 @@ def _ask(options: argparse.Namespace) -> int:
 
 
 def _pretrain(options: argparse.Namespace) -> int:
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    _end_in_order("")
     return pretrain_run(options, _say)
 
 

@@ -38,7 +38,7 @@ arm: str = "quick"  # quick, bad, or the name of what befalls it"""
 BODY = f"""import json, os, pathlib, time
 from c2vl_lab.errors import DataError
 from c2vl_lab.logs import STOP, write_status
-from c2vl_lab.training.stopping import StoppedError
+from c2vl_lab.training.stopping import StoppedError, signals_as_stop
 folder, done = pathlib.Path(run_dir), 0
 if (folder / "checkpoint").exists():
     done = int((folder / "checkpoint").read_text())
@@ -46,17 +46,20 @@ with open(folder / "starts.txt", "a") as stream:
     stream.write(f"{{done}} {{os.environ.get('SLURMD_NODENAME')}} {{os.environ.get('CUDA_VISIBLE_DEVICES')}}\\n")
 if arm == "bad":
     raise DataError("Wanted a good arm, found a bad one.")
-while arm != "quick" and done < {STEPS}:
-    time.sleep(0.1)
-    done += 1
-    write_status(folder, "running", epoch=done, epochs={STEPS})
-    if done % 5 == 0:
-        (folder / "checkpoint").write_text(str(done))
-    if (folder / STOP).exists():
-        (folder / "checkpoint").write_text(str(done))
-        (folder / STOP).unlink()
-        write_status(folder, "stopped", epoch=done, epochs={STEPS})
-        raise StoppedError("Stopped.")
+with signals_as_stop() as asked:
+    while arm != "quick" and done < {STEPS}:
+        time.sleep(0.1)
+        done += 1
+        write_status(folder, "running", epoch=done, epochs={STEPS})
+        if done % 5 == 0:
+            (folder / "checkpoint").write_text(str(done))
+        if asked() or (folder / STOP).exists():
+            time.sleep(1)
+            for name in ("checkpoint", "in-order.txt"):
+                (folder / name).write_text(str(done))
+            (folder / STOP).unlink(missing_ok=True)
+            write_status(folder, "stopped", epoch=done, epochs={STEPS})
+            raise StoppedError("Stopped.")
 write_status(folder, "done", epoch=done, epochs={STEPS})
 (folder / "results.json").write_text(json.dumps({{"steps": done}}))"""
 
@@ -151,6 +154,7 @@ def test_a_suite_survives_what_a_cluster_does_to_it(slurm, tmp_path):
     assert ended["bad"] == ("failed", "Wanted a good arm, found a bad one.")
     assert [json.loads((path / "results.json").read_text())["steps"] for path in (killed, drained)] == [STEPS, STEPS]
     before, after = starts(drained)
+    assert after[0] == int((drained / "in-order.txt").read_text()), "the requeued run has not stopped in order"
     assert before[0] == 0 and after[0] >= 10 and {before[1], after[1]} == set(slurm_cluster.NODES)
     first, *_, last = starts(killed)
     assert first[0] == 0 and last[0] >= 10
@@ -179,8 +183,7 @@ def test_two_callers_share_the_queue_and_a_cancelled_run_goes_on_at_the_next_cal
     for drive in (one, two):
         status, error = drive.ended()["cancelled"]
         assert status == "failed" and "was cancelled; the same command goes on" in error
-    stopped = int((folder / "checkpoint").read_text())
-    assert json.loads((folder / "status.json").read_text())["state"] == "stopped", "scancel ends training in order"
+    stopped = int((folder / "in-order.txt").read_text())
     assert Drive(plan).ended()["cancelled"] == ("complete", "")
     assert [done for done, _, _ in starts(folder)] == [0, stopped]
 

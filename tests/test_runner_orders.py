@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from c2vl_lab.bench.machine import Machine
 from c2vl_lab.bench.runner import run_jobs
 from c2vl_lab.bench.runs import Job, take_lock
 from c2vl_lab.bench.states import state_of
+from c2vl_lab.cli import _end_in_order
+from c2vl_lab.logs import write_status
 
 TWO = Machine(workers=2, threads=1)
 
@@ -101,3 +105,25 @@ def test_places_on_gpus_are_handed_out(tmp_path):
     hidden = job(tmp_path, "full", 6)
     run_jobs([hidden], Machine(1, 1, ("",)), lambda line: None)
     assert starts(pair) == ["0,1"] and (hidden.folder / "starts").read_text() == "\n"
+
+
+def test_sigterm_asks_for_a_checkpoint_first(tmp_path, monkeypatch):
+    """As a cluster sends it to all processes of a job; its warning, SIGUSR2, is for the job's first process alone."""
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR2)}
+    try:
+        _end_in_order(str(tmp_path))
+        os.kill(os.getpid(), signal.SIGUSR2)
+        write_status(tmp_path, "running", epoch=1, epochs=2)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert (tmp_path / "STOP").exists()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        write_status(tmp_path, "done", epoch=2, epochs=2)
+        (tmp_path / "STOP").unlink()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert not (tmp_path / "STOP").exists()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

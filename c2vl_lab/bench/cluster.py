@@ -163,11 +163,11 @@ class Slurm:
         options, resources = self.plan.options, self.plan.resources
         if single:
             resources = replace(resources, devices=0, gpu_memory=0.0)
-        runs = [ClusterRun(job, resources, options.device, 0 if single else options.retries) for job in jobs]
+        run = ClusterRun(resources, options.device, 0 if single else options.retries)
         try:
             executor = submitit.SlurmExecutor(folder=self.folder / "%j", max_num_timeout=TIMEOUTS)
             executor.update_parameters(job_name=f"c2vl-{self.plan.suite.name}", **sbatch_options(resources))
-            found = executor.map_array(ClusterRun.__call__, runs)
+            found = executor.map_array(run, jobs)
         except (FailedJobError, FailedSubmissionError, ValueError, OSError) as error:
             raise C2VLError(f"sbatch refused the runs: {' '.join(str(error).split())[:600]}") from error
         numbers = {job.id: str(own.job_id) for job, own in zip(jobs, found, strict=True)}

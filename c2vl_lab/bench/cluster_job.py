@@ -18,43 +18,42 @@ from c2vl_lab.logs import STOP, read_status
 
 
 class ClusterRun:
-    """A run as submitit takes it: called, it does the run; told of an end, it says how to go on.
+    """What submitit calls with a job: it does the run; told of an end, it says how to go on.
 
     Slurm's warning before a time limit or a pre-emption (SIGUSR2) makes submitit ask for :meth:`checkpoint` and queue
     the job again. SIGTERM, as ``scancel`` and clusters without a warning send it, ends training with a checkpoint too.
     """
 
-    def __init__(self, job: Job, resources: Resources, device: str, retries: int):
-        self.job, self.resources, self.device, self.retries = job, resources, device, retries
+    def __init__(self, resources: Resources, device: str, retries: int):
+        self.resources, self.device, self.retries = resources, device, retries
         self.ending = False
 
-    def __call__(self) -> str:
+    def __call__(self, job: Job) -> str:
         """Do the run and return how it ended; a failed one is told by its executed notebook."""
         signal.signal(signal.SIGTERM, self._end)
         machine = replace(this_machine(1, self.device, self.resources), workers=1)
-        return run_jobs([self._as_it_is_now()], machine, _tell, retries=self.retries)[0].status
+        return run_jobs([_as_it_is_now(job)], machine, _tell, retries=self.retries)[0].status
 
-    def checkpoint(self) -> Any:
+    def checkpoint(self, job: Job) -> Any:
         """Stop training in order; what is to be submitted in this job's place."""
         from submitit.helpers import DelayedSubmission
 
         self.ending = True  # what Slurm sends from here on is not news
-        stop_training(self.job.folder)
-        return DelayedSubmission(ClusterRun(self.job, self.resources, self.device, self.retries))
+        stop_training(job.folder)
+        return DelayedSubmission(ClusterRun(self.resources, self.device, self.retries), job)
 
     def _end(self, number: int, frame: Any) -> None:
         if not self.ending:
             self.ending = True
             raise KeyboardInterrupt
 
-    def _as_it_is_now(self) -> Job:
-        """The job with the code that is here now: it may have waited for days, and its card is to say what ran."""
-        job = self.job
-        if not job.training:
-            return job
-        code = code_fingerprint(job.notebook)
-        training = code_fingerprint(job.notebook, leave_out=NO_TRAINING)
-        return replace(job, code=code, training=training)
+
+def _as_it_is_now(job: Job) -> Job:
+    """The job with the code that is here now: it may have waited for days, and its card is to say what ran."""
+    if not job.training:
+        return job
+    code = code_fingerprint(job.notebook)
+    return replace(job, code=code, training=code_fingerprint(job.notebook, leave_out=NO_TRAINING))
 
 
 def stop_training(folder: Path, seconds: float = 2 * ORDER) -> None:
