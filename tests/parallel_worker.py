@@ -1,8 +1,12 @@
-"""Training in float64 for the tests of several processes; run as a program, one of them: RANK OF MEETING OUTPUT."""
+"""Training in float64 for the tests of several processes.
+
+Run as a program it is one of them: RANK OF MEETING OUTPUT, and RUN for a run of that name, and "held" to be killed.
+"""
 
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +98,19 @@ def fit_small(run_dir: Path, **more) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in learner.state_dict().items()}
 
 
+def held(run_dir: Path) -> None:
+    """Process 1 goes no further than into the second epoch: it waits to be killed, and process 0 for it."""
+    asked = []
+
+    def stop() -> bool:
+        asked.append(1)
+        while rank() == 1 and len(asked) > 5:
+            time.sleep(0.1)
+        return False
+
+    fit_small(run_dir, progress=lambda line: print(line, flush=True), stop=stop)
+
+
 def gather_gradient() -> dict[str, torch.Tensor]:
     own = WEIGHTS[own_part(5)].double().requires_grad_()
     whole = gather(own, 5)
@@ -123,7 +140,9 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     number, count, meeting, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
     torch.distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=number, world_size=count)
-    if len(sys.argv) > 5:  # a run that is to be killed
+    if len(sys.argv) > 6:  # a run that is to be killed
+        held(folder / sys.argv[5])
+    elif len(sys.argv) > 5:
         fit_small(folder / sys.argv[5], progress=lambda line: print(line, flush=True))
     else:
         torch.save(everything(folder), folder / f"process{number}.pt")

@@ -16,7 +16,7 @@ from c2vl_lab.data.clips import Clip
 from c2vl_lab.data.layouts import KINECT20
 from c2vl_lab.data.writing import write_store
 from c2vl_lab.errors import ConfigError, DataError, MissingError
-from c2vl_lab.evaluate.protocols import PROTOCOLS, check_protocols
+from c2vl_lab.evaluate.protocols import PROTOCOLS, check_protocols, run_protocols
 from c2vl_lab.evaluate.run import evaluate
 from c2vl_lab.evaluate.typed_classes import typed_classes
 from c2vl_lab.experiment import open_experiment, pretrain
@@ -163,6 +163,23 @@ def test_what_does_not_apply_says_why(tmp_path):
     supervised = run_of(tmp_path, store, "supervised", "semi,zero-shot")["protocols"]
     assert all("trained with all labels" in own["not_run"] for own in supervised.values())
     assert (protocol_table(supervised)["measure"] == "not run").all()
+
+
+def test_what_was_measured_is_not_measured_again_for_a_suite(full, monkeypatch):
+    folder, results = full
+    experiment = open_experiment(replace(RunConfig(), **results["config"]))
+    measured: list[tuple[str, ...]] = []
+
+    def count(subject, names, say):
+        measured.append(names)
+        return run_protocols(subject, names, say)
+
+    monkeypatch.setattr("c2vl_lab.evaluate.run.run_protocols", count)
+    assert (
+        evaluate(experiment, folder / "full", protocols="knn,cluster", again=False)["protocols"] == results["protocols"]
+    )
+    evaluate(experiment, folder / "full", protocols="knn")
+    assert measured == [(), ("knn",)]
 
 
 def test_protocols_by_name():

@@ -120,11 +120,11 @@ def test_a_stop_seen_by_one_process_stops_both_and_the_run_goes_on_to_the_same_w
 
 @pytest.mark.slow
 def test_a_killed_process_ends_the_other_and_the_run_goes_on_to_the_same_weights(two, tmp_path):
-    first, second = start_two(tmp_path, "run")
+    first, second = start_two(tmp_path, "run", "held")
     while not first.stdout.readline().startswith("epoch 1/"):
         assert first.poll() is None, first.stderr.read()
     os.kill(second.pid, signal.SIGKILL)
-    first.communicate(timeout=120)
+    first.communicate(timeout=400)
     assert first.returncode != 0
     assert read_json(tmp_path / "run" / "checkpoint.json")["epoch"] < 4
     said = ended(start_two(tmp_path, "run"))

@@ -64,6 +64,7 @@ def test_fused_streams_are_rows_of_the_tables(suite):
     labels = [row.label for row in section.rows]
     ways = ["Full, three streams, features joined", "Full, three streams, scores added"]
     assert labels == ["Full", "Full, bone", "Full, motion", *ways, "Untrained"]
+    assert sum(run.is_fused for run in find_runs(runs_dir)) == 4 and len(find_runs(runs_dir)) == 11
     assert section.main == "Full" and [len(section.arms[way]) for way in ways] == [2, 2]
     against = {row.label: row for row in section.against}
     assert set(ways) < set(against) and len(against[ways[1]].values.p_values) == 2  # paired, seed by seed

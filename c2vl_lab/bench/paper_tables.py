@@ -13,6 +13,7 @@ from pathlib import Path
 
 from c2vl_lab.artifacts import atomic_path
 from c2vl_lab.bench.protocol_numbers import LINEAR, NEAREST, Number
+from c2vl_lab.bench.published import SEMI
 from c2vl_lab.bench.report_markdown import bar_free
 from c2vl_lab.bench.report_tables import Section, precision_text
 from c2vl_lab.bench.results import GROUPS
@@ -65,10 +66,9 @@ class Block:
     rows: list[tuple[str, list[Entry]]]
 
     def marks(self, column: int) -> tuple[float | None, float | None]:
-        """Best and second value of a column, of at least two methods; equal ones share a mark."""
+        """Best and second value of a column, where methods differ in it; equal ones share a mark."""
         values = sorted({e[column].value for _, e in self.rows if e[column].value is not None}, reverse=True)
-        several = sum(entries[column].value is not None for _, entries in self.rows) > 1
-        return (values[0] if several else None), (values[1] if len(values) > 1 else None)
+        return (values[0], values[1]) if len(values) > 1 else (None, None)
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,8 @@ def own_tables(section: Section, number: int = 1) -> list[PaperTable]:
     named = {protocol for _, protocol, _ in (*COLUMNS, *DAMAGES)} | {"linear", "knn"}
     more = {n.protocol: (n.title, n.protocol, n.measure) for n in reversed(section.numbers) if n.protocol not in named}
     seeds = sorted({len(runs) for runs in section.arms.values()})
-    over = f"{seeds[0]} seeds" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
+    over = f"{seeds[0]} to {seeds[-1]} seeds" if len(seeds) > 1 else f"{seeds[0]} seeds" if seeds[0] > 1 else ""
+    spread = f", mean ± sample standard deviation over {over}" if over else ", one seed"
     found = []
     for name, what, wanted in (
         ("results", "frozen features by several evaluations", (*COLUMNS, *reversed(more.values()))),
@@ -111,7 +112,7 @@ def own_tables(section: Section, number: int = 1) -> list[PaperTable]:
         columns = [own for own in wanted if _numbers(section, own)]
         if not columns or (name == "damage" and len(columns) < 2):
             continue
-        caption = f"{section.title}: {what}. Accuracy in %, mean ± sample standard deviation over {over}"
+        caption = f"{section.title}: {what}. Accuracy in %{spread}"
         notes = [WORDS[head] for head, _, _ in columns if head in WORDS] + _origin(section)
         blocks = _blocks(section, [_numbers(section, own) for own in columns])
         found.append(PaperTable(f"{name}-{number}", caption + ".", [head for head, _, _ in columns], blocks, notes))
@@ -133,7 +134,7 @@ def _blocks(section: Section, columns: Sequence[dict[str, Number]]) -> list[Bloc
         entries = [_entry(column.get(label)) for column in columns]
         if any(entry.value is not None for entry in entries):
             group = GROUPS.get(runs[0].arm, "Self-supervised")
-            fused = runs[0].results.get("fused") and runs[0].arm != "supervised"
+            fused = runs[0].is_fused and runs[0].arm != "supervised"
             groups.setdefault(STREAMS if fused else group, []).append((label, entries))
     order = [name for name in ("Reference points", "Self-supervised", STREAMS, "Upper bound") if name in groups]
     return [Block(name, groups[name]) for name in order]
@@ -150,43 +151,52 @@ def _origin(section: Section) -> list[str]:
     found = ["Generated clips, no recordings"] if any(r.results.get("generated") for r in runs) else []
     found += [f"Teacher: {own}, a stand-in, not a vision-language model" for own in teachers]
     trained = dict.fromkeys(precision_text(run) for run in runs if run.results.get("encoder"))
-    return found + [f"Encoders {text}" for text in trained if text]
+    return found + [f"encoders {text}" for text in trained if text]
 
 
 def published_tables(beside: Sequence[dict[str, str]]) -> list[PaperTable]:
-    """The literature, a table for each evaluation and stream, ours in a block of its own or as not run."""
-    groups: dict[tuple[str, str], list[dict[str, str]]] = {}
+    """The literature: linear probes by stream, then the other evaluations; ours in a block of their own, or not run."""
+    groups: dict[str, list[dict[str, str]]] = {}
     for row in beside:
-        evaluation = row["evaluation"].removesuffix(", frozen features")
-        groups.setdefault((evaluation, row["stream"]), []).append(row)
-    return [_published(number, *key, rows) for number, (key, rows) in enumerate(groups.items(), 1)]
+        linear = row["evaluation"] == "linear"
+        groups.setdefault(f"linear, {row['stream']}" if linear else "other evaluations", []).append(row)
+    return [_published(number, heading, rows) for number, (heading, rows) in enumerate(groups.items(), 1)]
 
 
-def _published(number: int, evaluation: str, stream: str, rows: list[dict[str, str]]) -> PaperTable:
-    columns = list(dict.fromkeys((row["dataset"], row["protocol"]) for row in rows))
+def _published(number: int, heading: str, rows: list[dict[str, str]]) -> PaperTable:
+    columns = list(dict.fromkeys(_column(row) for row in rows))
     theirs, ours = ([r for r in rows if bool(r["ours"]) is mine and r["accuracy"] != "–"] for mine in (False, True))
     keys = {source: chr(ord("a") + place) for place, source in enumerate(dict.fromkeys(r["source"] for r in theirs))}
     blocks = [Block("Published", _by_method(theirs, columns, keys))]
     blocks += [Block("Here", _by_method(ours, columns, {}))] if ours else []
     notes = [f"{key}: {source}" for source, key in keys.items()]
     absent = [row for row in rows if row["ours"] and row["accuracy"] == "–"]
-    notes += [f"Ours, {r['dataset']} {r['protocol']}: {r['method']}; {r['source']}" for r in absent]
+    for why in dict.fromkeys(row["method"] for row in absent):
+        sets = dict.fromkeys(f"{row['dataset']} {row['protocol']}" for row in absent if row["method"] == why)
+        notes.append(f"Ours {why}: {', '.join(sets)}; the commands are in results.md")
     if any("frozen features" in row["evaluation"] for row in ours):
-        notes.append("Ours are probes on frozen features, the published are fine-tuned")
-    caption = f"Published accuracy in %: {evaluation}, {stream}."
-    return PaperTable(f"published-{number}", caption, [f"{d} {p}" for d, p in columns], blocks, notes)
+        notes.append("Ours with few labels are probes on frozen features, the published are fine-tuned")
+    return PaperTable(f"published-{number}", f"Published accuracy in %: {heading}.", columns, blocks, notes)
+
+
+def _column(row: dict[str, str]) -> str:
+    """Heading of the column that a published number, or ours beside it, stands in."""
+    evaluation = row["evaluation"].removesuffix(", frozen features").removeprefix(SEMI)
+    return f"{row['dataset']} {row['protocol']}" + ("" if evaluation == "linear" else f", {evaluation}")
 
 
 def _by_method(
-    rows: Iterable[dict[str, str]], columns: Sequence[tuple[str, str]], keys: dict[str, str]
+    rows: Iterable[dict[str, str]], columns: Sequence[str], keys: dict[str, str]
 ) -> list[tuple[str, list[Entry]]]:
     """One row a method, the key of its source behind each number."""
     found: dict[str, list[Entry]] = {}
     for row in rows:
-        entries = found.setdefault(row["method"], [Entry() for _ in columns])
+        three = row["evaluation"] != "linear" and row["stream"] != "joint"
+        method = row["method"] + (f", {row['stream']}" if three else "")
+        entries = found.setdefault(method, [Entry() for _ in columns])
         key = f" ({keys[row['source']]})" if row["source"] in keys else ""
         value = float(row["accuracy"].split(" ")[0])
-        entries[columns.index((row["dataset"], row["protocol"]))] = Entry(value, row["accuracy"] + key)
+        entries[columns.index(_column(row))] = Entry(value, row["accuracy"] + key)
     return list(found.items())
 
 

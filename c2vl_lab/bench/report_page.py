@@ -74,7 +74,7 @@ def render(page: Page) -> str:
         plotly=_plotly_library() if map_json else "",
         map_png=data_uri(map_png.read_bytes()) if map_png else "",
         examples=examples(page.runs_dir),
-        costs=costs(page.complete).to_dict("records"),
+        costs=costs([run for run in page.complete if not run.is_fused]).to_dict("records"),
         published=page.published,
         notes=list(dict.fromkeys(str(n) for run in page.complete for n in run.results.get("notes", []))),
         other_notebooks={name: link for name, link in page.links.items() if name not in run_names},
@@ -93,7 +93,7 @@ def tiles(section: Section) -> list[Tile]:
         if name in ("linear probe", "1-NN") and cell.text:
             found.append(Tile(cell.text, "%", f"{name}, {main.label}, {over}"))
     for arm in ("skeletonclr", "supervised"):
-        found += [_distance(a) for a in section.against if a.values and section.arms[a.label][0].arm == arm]
+        found += [_distance(a) for a in section.against if a.values and section.arms[a.label][0].arm == arm][:1]
     return found
 
 

@@ -11,9 +11,12 @@ import pandas as pd
 from c2vl_lab.bench.protocol_numbers import LINEAR, NEAREST, Number, not_measured
 from c2vl_lab.bench.report_tables import Cell, Section, signed
 
-COLUMNS = 8  # measures side by side
+COLUMNS = 6  # measures side by side
 # the protocols whose differences are worth a line each in results.md; comparisons.csv has all
 HEADLINES = ("semi", "cluster", "semi-finetune", "finetune", "transfer")
+NUMBERS = ["section", "evaluation", "measure", "arm", "unit", "mean", "spread", "low", "high", "seeds", "values"]
+DIFFERENCES = ["evaluation", "measure", "arm", "against", "clips", "difference", "95 % over clips and seeds"]
+DIFFERENCES += ["p (Holm)", "what is shown"]
 RIVALS = ("skeletonclr", "aimclr", "hard", "supervised")  # arms beside which classes are looked at
 
 
@@ -89,27 +92,20 @@ def differences(section: Section, headline: bool = False) -> list[dict[str, str]
 
     Args:
         section: of a report.
-        headline: only of the fused streams' linear probe and 1-NN and of the protocols that :data:`HEADLINES` names.
+        headline: only 1-NN, the protocols that :data:`HEADLINES` names, and the fused streams' linear probe and 1-NN
+            against other fused streams and the single ones.
     """
     wanted = {number.title for number in section.numbers if number.protocol in HEADLINES}
     rows = []
     for own in section.compared:
-        fused = own.evaluation in (LINEAR, NEAREST) and own.first != section.main
-        if headline and not fused and own.evaluation not in (*wanted, NEAREST):
+        fused = own.first != section.main
+        rival = section.arms[own.second][0].is_fused or own.second == section.main
+        if headline and not (rival if fused else own.evaluation in (*wanted, NEAREST)):
             continue
-        rows.append(
-            {
-                "evaluation": own.evaluation,
-                "measure": own.measure,
-                "arm": own.first,
-                "against": own.second,
-                "clips": str(own.clips),
-                "difference": signed(own.paired.difference),
-                "95 % over clips and seeds": f"{signed(own.paired.low)} to {signed(own.paired.high)}",
-                "p (Holm)": "< 0.001" if own.p < 0.001 else f"{own.p:.3f}",
-                "what is shown": own.verdict,
-            }
-        )
+        interval = f"{signed(own.paired.low)} to {signed(own.paired.high)}"
+        p = "< 0.001" if own.p < 0.001 else f"{own.p:.3f}"
+        values = (own.evaluation, own.measure, own.first, own.second, str(own.clips), signed(own.paired.difference))
+        rows.append(dict(zip(DIFFERENCES, (*values, interval, p, own.verdict), strict=True)))
     return rows
 
 
@@ -150,4 +146,4 @@ def long_tables(sections: list[Section]) -> tuple[pd.DataFrame, pd.DataFrame]:
             seeds = {"seeds": len(own.values), "values": " ".join(f"{v:.6g}" for v in own.values.values())}
             numbers.append(row | seeds)
         compared += [{"section": section.title, **row} for row in differences(section)]
-    return pd.DataFrame(numbers), pd.DataFrame(compared)
+    return pd.DataFrame(numbers, columns=NUMBERS), pd.DataFrame(compared, columns=["section", *DIFFERENCES])

@@ -204,7 +204,7 @@ def facts(runs: Sequence[Run]) -> list[tuple[str, str]]:
             _several(
                 f"{r['encoder']['name']}, {r['encoder']['parameters']:,} parameters"
                 for r in results
-                if r.get("encoder") and not r.get("fused")
+                if r.get("encoder") and "fused" not in r
             ),
         ),
         ("Precision", _several(map(precision_text, trained))),
@@ -231,8 +231,8 @@ def precision_text(run: Run) -> str:
 
 def _streams(runs: Sequence[Run]) -> str:
     """Which streams there are, and how three of them were fused."""
-    streams = _several(run.parameters.get("stream") for run in runs if not run.results.get("fused"))
-    weights = next((run.results["fused"]["weights"] for run in runs if run.results.get("fused")), None)
+    streams = _several(run.parameters.get("stream") for run in runs if not run.is_fused)
+    weights = next((run.results["fused"]["weights"] for run in runs if run.is_fused), None)
     if weights is None:
         return streams if streams != "joint" else ""
     at = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())

@@ -71,6 +71,11 @@ class Run:
         return int(self.parameters.get("seed", 0))
 
     @property
+    def is_fused(self) -> bool:
+        """Whether it is a fusion of three runs' streams and no run of its own."""
+        return "fused" in self.results
+
+    @property
     def executed(self) -> Path | None:
         """The executed notebook, if there is one."""
         path = self.path / "executed.ipynb"

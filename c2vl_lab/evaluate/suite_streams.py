@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from c2vl_lab.artifacts import atomic_folder, file_sha256, fingerprint, read_json, write_json
 from c2vl_lab.bench.results import FUSED, Run, find_runs
@@ -67,7 +68,8 @@ def fuse_suite(
             own = {name: str(joint.parameters.get(name, "")) for name in ("data_dir", "work_dir")}
             store = open_dataset(key[0], data_dir or own["data_dir"], work_dir or own["work_dir"], progress)
             opened[key] = store, make_split(store, key[1])
-        _fuse(runs, folders, inputs, *opened[key])
+        with threadpool_limits(1):  # small problems: threads would wait for one another longer than they compute
+            _fuse(runs, folders, inputs, *opened[key])
     return found
 
 
