@@ -51,9 +51,10 @@ def bench_suite(options: argparse.Namespace, say: Callable[[str], None]) -> int:
     from c2vl_lab.bench.screen import screen
     from c2vl_lab.bench.suite import load_suite
 
-    for name in ("workers", "retries"):
-        if getattr(options, name) < 0:
-            raise ConfigError(f"--{name} wants 0 or more, found {getattr(options, name)}.")
+    if options.workers < 0:
+        raise ConfigError(f"--workers wants 1 or more (0: chosen for the machine), found {options.workers}.")
+    if options.retries < 0:
+        raise ConfigError(f"--retries wants 0 or more, found {options.retries}.")
     bench = BenchOptions(
         data_dir=options.data,
         preset=options.preset,
