@@ -123,13 +123,13 @@ def test_the_table_in_a_notebook(suite, monkeypatch):
     monkeypatch.setenv("JPY_SESSION_NAME", "a notebook")
     follower = follow_suite(suite)
     assert isinstance(follower, SuiteFollower)
-    text = follower.view.value
+    text = follower.table.value
     assert "<script>" not in text and "&lt;script&gt;" in text and "epoch 6/20" in text and "width:32%" in text
     listed = json.loads((suite / "suite.json").read_text())
     listed["runs"][4]["status"] = "failed"
     (suite / "suite.json").write_text(json.dumps(listed))
     follower.refresh()
-    assert "2 failed" in follower.view.value
+    assert "2 failed" in follower.table.value
     monkeypatch.delenv("JPY_SESSION_NAME")
     assert follow_suite(suite).text.startswith("1 of 6 complete")
     assert "No suite has been started" in follow_suite(suite / "none").text

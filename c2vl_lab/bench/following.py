@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from html import escape
 from pathlib import Path
 
@@ -11,50 +10,34 @@ import ipywidgets as widgets
 
 from c2vl_lab.bench.progress import ORDER, Row, clock, headline, suite_rows
 from c2vl_lab.viz.desk_tables import Line
+from c2vl_lab.viz.live import LiveView
 
-PAUSE = 2.0  # seconds between two looks at the files
 HEAD = ("run", "state", "", "", "clips/s", "time", "left")
 RIGHT = "style='text-align:right;padding:1px 8px;white-space:nowrap'"
 LEFT = "style='text-align:left;padding:1px 8px;max-width:24em;overflow:hidden;white-space:nowrap'"
 COLORS = {"running": "#1f77b4", "failed": "#c0392b", "waiting": "#888888", "complete": "#2e8b57"}
 
 
-class SuiteFollower:
+class SuiteFollower(LiveView):
     """A live table of a suite's runs.
 
     Attributes:
         folder: of the suite's runs, as `c2vl bench --dry-run` names it; it need not be there yet.
-        view: the widget that a notebook shows.
+        table: the widget that a notebook shows.
     """
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        self.view = widgets.HTML()
-        self._ended = threading.Event()
+        self.table = widgets.HTML()
+        super().__init__(self.table)
         self.refresh()
-
-    def _ipython_display_(self) -> None:
-        """Show the table in a notebook, and keep it up to date from then on."""
-        from IPython.display import display
-
-        display(self.view)
-        threading.Thread(target=self.watch, daemon=True).start()
-
-    def watch(self, pause: float = PAUSE) -> None:
-        """Look at the files again and again, until :meth:`close`."""
-        while not self._ended.wait(pause):
-            self.refresh()
-
-    def close(self) -> None:
-        """Look no more; the table stays as it is."""
-        self._ended.set()
 
     def refresh(self) -> None:
         """Read the files and show what they say; sent to the browser only where something has changed."""
         rows = suite_rows(self.folder)
         text = table_html(rows) if rows else f"<em>No suite has been started in {escape(str(self.folder))} yet.</em>"
-        if text != self.view.value:
-            self.view.value = text
+        if text != self.table.value:
+            self.table.value = text
 
 
 def follow_suite(folder: str | Path) -> SuiteFollower | Line:
