@@ -22,8 +22,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from c2vl_lab.artifacts import read_json, write_json
 from c2vl_lab.bench.drive import BenchOptions, describe_plan, plan_suite, run_plan
 from c2vl_lab.bench.fingerprints import code_fingerprint, data_fingerprint
+from c2vl_lab.bench.machine import Machine, this_machine
 from c2vl_lab.bench.notebooks import NotebookError, executed_error, is_finished, run_notebook
-from c2vl_lab.bench.runner import Machine, run_jobs, this_machine
+from c2vl_lab.bench.runner import run_jobs
 from c2vl_lab.bench.runs import Job, begin, is_complete, take_lock
 from c2vl_lab.bench.suite import Suite, load_suite
 from c2vl_lab.data.datasets import store_from_arrays
@@ -189,7 +190,8 @@ def test_a_suite_from_file_to_list(notebook, tmp_path):
     assert [(run["label"], run["status"]) for run in card["runs"]] == [("Good", "complete"), ("Bad", "failed")]
     assert card["runs"][1]["error"] and card["command"] == "c2vl bench tiny"
     lines = describe_plan(plan_suite(suite, options))
-    assert "complete" in lines[1] and "to do" in lines[2]
+    assert "complete" in lines[1] and "failed" in lines[2] and lines[2].endswith("Wanted a good arm, found a bad one.")
+    assert lines[-2] == "Runs: 1 complete, 1 failed"
 
 
 def test_more_protocols_are_measured_of_a_finished_run(notebook):

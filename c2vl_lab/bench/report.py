@@ -134,10 +134,23 @@ def _manifest(report_dir: Path, title: str, command: str, runs: list[Run]) -> di
                     k: Path(v).name if k == "dataset" else v for k, v in run.parameters.items() if not is_place(k)
                 },
                 "results_sha256": file_sha256(run.path / "results.json") if run.results else "",
+                **_step(run),
             }
             for run in runs
         ],
     }
+
+
+def _step(run: Run) -> dict[str, Any]:
+    """The effective batch: clips of a step on all devices together, each contrasted with those of its batch."""
+    listed = run.path.parent / "suite.json"
+    rows = read_json(listed).get("runs", []) if listed.is_file() else []
+    step = next((row["step"] for row in rows if row.get("id") == run.path.name and "step" in row), None)
+    if step is None:
+        return {}
+    batch, devices = step["batch_size"], step["devices"]
+    clips = {"clips_a_step": batch * step["accumulate"], "clips_a_contrast": batch, "clips_a_device": batch / devices}
+    return {"step": {**clips, "devices": devices}}
 
 
 def git_commit() -> str:

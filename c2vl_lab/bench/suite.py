@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from c2vl_lab.artifacts import fingerprint
+from c2vl_lab.bench.resources import resources_of
 from c2vl_lab.config import from_dict
 from c2vl_lab.errors import ConfigError, DataError, MissingError, choose, near_miss
 from c2vl_lab.recipes import with_recipe
@@ -35,9 +36,11 @@ class Suite:
         before: notebooks executed once ahead of the runs, in order.
         after: notebooks executed once the runs have ended, in order.
         shown: parameters that pick the run which the notebooks with a ``run_dir`` show (the first that fits).
+        wants: parameter -> what it may be. A preset that leaves such a one empty wants it on the command line.
+        resources: what a run may use, see :func:`~c2vl_lab.bench.resources.resources_of`.
 
-    In the file, ``recipe: NAME`` among an arm's, a preset's or the common parameters stands for published settings
-    (:data:`~c2vl_lab.recipes.PUBLISHED`); what is written beside it wins over them.
+    In the file, ``recipe: NAME`` among an arm's, a preset's or the common parameters stands for settings by name
+    (:data:`~c2vl_lab.recipes.RECIPES`); what is written beside it wins over them.
     """
 
     name: str
@@ -51,6 +54,8 @@ class Suite:
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     shown: dict[str, Any] = field(default_factory=dict)
+    wants: dict[str, str] = field(default_factory=dict)
+    resources: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,7 @@ def load_suite(name: str | Path) -> Suite:
         if not isinstance(values, dict):
             found = "nothing" if values is None else repr(values)
             raise ConfigError(f"{path.name}: preset '{preset}' wants parameters, as in {{epochs: 60}}, found {found}.")
+        resources_of(suite.resources, tuple(suite.presets), preset, path.name)
     return replace(
         suite,
         grid=tuple(with_recipe({"label": _label(arm)} | arm) for arm in suite.grid),
@@ -122,6 +128,30 @@ def preset_name(suite: Suite, preset: str = "") -> str:
     if preset:
         choose(preset, suite.presets, f"preset of suite {suite.name}")
     return preset or next(iter(suite.presets))
+
+
+def check_wants(suite: Suite, preset: str) -> None:
+    """Refuse a preset while something is left open that only its user can name: a file of captions, a folder.
+
+    Raises:
+        ConfigError: it says what may be given, and how.
+    """
+    given = {**suite.parameters, **suite.presets[preset]}
+    for name, says in suite.wants.items():
+        if given.get(name) == "":
+            raise ConfigError(
+                f"Suite {suite.name}, preset {preset}, wants {name}: {says}. Name it: --set {name}=VALUE. Presets that "
+                f"want nothing of the kind: {', '.join(_free_presets(suite)) or 'none'}."
+            )
+
+
+def _free_presets(suite: Suite) -> list[str]:
+    """The presets that leave nothing open."""
+    return [
+        name
+        for name, own in suite.presets.items()
+        if not any({**suite.parameters, **own}.get(wanted) == "" for wanted in suite.wants)
+    ]
 
 
 def with_settings(suite: Suite, settings: dict[str, Any]) -> Suite:
