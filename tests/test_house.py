@@ -14,11 +14,12 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
     {"errors", "dist"},
     {"config", "artifacts", "objective", "recipes", "teachers"},
-    {"data", "baselines", "project", "logs"},
+    {"data", "baselines", "project", "project_methods", "logs"},
     {"models", "prompts", "viz"},
     {"embed", "concepts", "regression", "bench", "learners"},
     {"training"},
     {"run_config", "run_checks", "experiment", "evaluate", "launch"},
+    {"explorer"},
     {"cli_ask", "cli_pretrain", "cli_evaluate"},
     {"cli"},
 ]
