@@ -120,9 +120,9 @@ def project_joint(
     begin = None if start is None else np.concatenate([np.asarray(start[m])[rows] for m, rows in kept.items()])
     flat, parameters, library = fit(points, n_components, seed, k, min_dist, begin)
     whole = neighbourhood_quality(points, flat, k, seed)
-    coordinates, per_modality, start = {}, {}, 0
+    coordinates, per_modality, end = {}, {}, 0
     for name, rows in kept.items():
-        part = slice(start, start := start + int(rows.sum()))
+        part = slice(end, end := end + int(rows.sum()))
         coordinates[name] = np.full((len(rows), n_components), np.nan, np.float32)
         coordinates[name][rows] = flat[part]
         own = min(k, (int(rows.sum()) - 1) // 2)

@@ -1,124 +1,52 @@
-"""The concept explorer: two linked maps, search, the clicked clip, and a selection that Python holds.
-
-The widget's traits are the whole state. What a person does in the page sets a trait, and the same plain methods answer
-that one can call in a cell; so everything can be driven, and tested, without a browser.
-"""
+"""The concept explorer: two linked maps, search, the clicked clip, and a selection that Python holds."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 
 from c2vl_lab.errors import C2VLError, ConfigError, near_miss
-from c2vl_lab.explorer.aligned import aligned_maps, place
+from c2vl_lab.explorer import handing, page
+from c2vl_lab.explorer.aligned import place, save_projection
 from c2vl_lab.explorer.cards import clip_card
-from c2vl_lab.explorer.columns import check_column, columns_of
-from c2vl_lab.explorer.scene import hit_rows, map_of, scene_of
-from c2vl_lab.explorer.space import CLASS_PROMPT, SKELETON, JointSpace, nearest
-from c2vl_lab.explorer.widget import TOOLS, ExplorerWidget
-from c2vl_lab.project import Projection
+from c2vl_lab.explorer.scene import hit_rows
+from c2vl_lab.explorer.space import CLASS_PROMPT, SKELETON, Finder, nearest
+from c2vl_lab.explorer.state import SIDES, ExplorerState
+from c2vl_lab.viz.desk_editor import Editor
+from c2vl_lab.viz.desk_tables import Line
+from c2vl_lab.viz.maps import joint_map_static
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COUNT = 20  # clips that a search finds
-SIDES = ("left", "right")
 
 
-class ConceptExplorer:
-    """Two linked maps of a joint space and all that one does with them.
-
-    Args:
-        space: clips and their points.
-        left, right: views on the two maps; "": the first stage (or the main view) and the main view.
-        method: how maps are made, see :data:`~c2vl_lab.project_methods.METHODS`.
-        color_by: a column of the clips.
-        seed, neighbours, min_dist: of the maps.
-        cache: folder in which finished maps are kept; None: nowhere.
-        fps: frames a second of the recordings.
-        progress: receives a line for each map.
+class ConceptExplorer(ExplorerState):
+    """Two linked maps of a joint space and all that one does with them; arguments as in :class:`ExplorerState`.
 
     Attributes:
-        space: what is explored.
-        maps: view to :class:`~c2vl_lab.project.Projection`, aligned to the main one.
-        widget: the page's side; its traits are the state.
         found: what the last search found, as a table.
-
-    Raises:
-        ConfigError: an unknown view, method or column.
+        view: what a notebook shows: the widget, and the quality desk below it once it is asked for.
     """
 
-    def __init__(
-        self,
-        space: JointSpace,
-        left: str = "",
-        right: str = "",
-        method: str = "umap",
-        color_by: str = "class",
-        seed: int = 0,
-        neighbours: int = 15,
-        min_dist: float = 0.1,
-        cache: Path | None = None,
-        fps: float = 30.0,
-        progress: Callable[[str], None] | None = None,
-    ):
-        self.space, self.fps = space, fps
-        self.columns = columns_of(space.table, space.classes)
-        check_column(color_by, self.columns)
-        order = [space.main, *reversed([s for s in space.stages if s != space.main])]
-        order += [view for view in space.views if view not in order]
-        made = aligned_maps(space.views, order, method, seed, neighbours, min_dist, cache, progress)
-        self.maps: dict[str, Projection] = {view: made[view] for view in space.views}
+    def __init__(self, *arguments: Any, **options: Any):
+        super().__init__(*arguments, **options)
         self.found = pd.DataFrame({"clip": [], "name": [], "class": [], "score": []})
-        first = space.stages[0] if space.stages else space.main
-        views = {"left": self._view(left or first), "right": self._view(right or space.main)}
-        self.widget = ExplorerWidget(
-            scene=scene_of(space, self.columns, self.maps),
-            maps=[self._map(view) for view in views.values()],
-            shown=[space.modalities, space.modalities],
-            color_by=color_by,
-            **views,
-        )
+        self.view = widgets.VBox([self.widget])
+        self._query: np.ndarray | None = None
         self._listen()
-
-    # what is selected
-
-    @property
-    def selected(self) -> np.ndarray:
-        """(n,) rows of the selected clips."""
-        return np.array(self.widget.selected["clips"], np.int64)
-
-    @property
-    def selection(self) -> pd.DataFrame:
-        """The selected clips: their rows of the table of clips."""
-        return self.space.table.iloc[self.selected].reset_index(drop=True)
-
-    @property
-    def told(self) -> str:
-        """The count that stands beside the tools."""
-        count = len(self.selected)
-        return f"selected {count:,} of {len(self.space):,}" if count else "nothing selected yet"
-
-    def select(self, clips: Iterable[str | int] | np.ndarray, by: str = "Python") -> pd.DataFrame:
-        """Select clips by names, rows, or a mask over all; returns the selection.
-
-        Raises:
-            ConfigError: no such clip.
-        """
-        if isinstance(clips, np.ndarray) and clips.dtype == bool and len(clips) == len(self.space):
-            clips = np.flatnonzero(clips)
-        rows = sorted({self.space.index_of(clip) for clip in clips})
-        self.widget.selected = {"clips": rows, "by": by}
-        return self.selection
 
     def clear(self) -> None:
         """Select nothing and forget the search."""
         self.widget.selected = {"clips": [], "by": ""}
         self._show_hits("", [], [], None)
-
-    # search
 
     def search(self, words: str, count: int = COUNT) -> pd.DataFrame:
         """The clips whose movement is nearest to a text in the main view, with scores (cosines); they light up.
@@ -181,12 +109,10 @@ class ConceptExplorer:
         at = place(self._query[None], self._main, self.maps[main])[0]
         return [[float(v) for v in at] if getattr(self.widget, side) == main else None for side in SIDES]
 
-    def _finder(self, what: str):
+    def _finder(self, what: str) -> Finder:
         if self.space.finder is None:
             raise ConfigError(f"This space cannot be searched by {what}: it was made without a run's encoders.")
         return self.space.finder
-
-    # what is shown
 
     def show_clip(self, clip: str | int) -> dict[str, Any]:
         """Open a clip, as a click does; returns what is shown of it.
@@ -199,107 +125,124 @@ class ConceptExplorer:
         self.widget.focus = row
         return self.widget.card
 
-    def show_view(self, view: str, side: str = "left") -> None:
-        """Put a view on the left or the right map; what the slider does.
+    # what one does with a selection
+
+    def save_selection(self, path: str | Path = "selection") -> Path:
+        """Write the selected rows as CSV; a mere name becomes ``work_dir/selections/<name>.csv``.
 
         Raises:
-            ConfigError: an unknown view or side.
+            ConfigError: nothing is selected.
         """
-        if side not in SIDES:
-            raise ConfigError(f"A map is left or right, found '{side}'.")
-        self._view(view)
-        setattr(self.widget, side, view)
+        return self._done(handing.save_selection(self.space, self.selection, path), "The selection is in")
 
-    def show_modalities(self, *modalities: str, side: str = "") -> None:
-        """Show these modalities alone, on one map or (without a side) on both.
+    def make_subset(self, name: str) -> Path:
+        """Keep the selection as a named subset, which other notebooks take as ``subset``.
 
         Raises:
-            ConfigError: an unknown modality or side.
+            ConfigError: nothing is selected, or the name cannot be a file's.
         """
-        for modality in modalities:
-            if modality not in self.space.modalities:
-                raise ConfigError(f"No modality '{modality}'. {near_miss(modality, self.space.modalities)}")
-        if side not in (*SIDES, ""):
-            raise ConfigError(f"A map is left or right, found '{side}'.")
-        kept = [m for m in self.space.modalities if m in modalities]
-        self.widget.shown = [kept if side in (own, "") else self.widget.shown[k] for k, own in enumerate(SIDES)]
+        path = handing.make_subset(self.space, self.selection, name, self.widget.selected["by"])
+        return self._done(path, "Other notebooks take it as subset =")
 
-    def color(self, column: str) -> None:
-        """Colour by a column.
+    def prompt_desk(self) -> Editor:
+        """Open the quality desk on the selected clips, below the maps.
 
         Raises:
-            ConfigError: there is none of that name.
+            ConfigError: nothing is selected, or there are no sentences.
         """
-        check_column(column, self.columns)
-        self.widget.color_by = column
+        editor = handing.prompt_editor(self.space, self.selection, self.fps)
+        self.view.children = (self.widget, editor.view)
+        self.say(f"The quality desk below steps through the sentences of {len(self.selection):,} clips.")
+        return editor
 
-    def hide(self, column: str, *values: str) -> None:
-        """Hide these categories of a column and no others of it; without values: hide none of it.
+    def ask_again(
+        self,
+        backend: str = "",
+        author: str = "",
+        device: str = "auto",
+        progress: Callable[[str], None] | None = None,
+    ) -> pd.DataFrame:
+        """Mark the selected clips' sentences to be asked for again; with a backend, ask at once.
 
         Raises:
-            ConfigError: an unknown column or category.
+            ConfigError: nothing is selected, or the backend is another model than the one that answered.
         """
-        names = check_column(column, self.columns).names
-        for value in values:
-            if value not in names:
-                raise ConfigError(f"'{column}' has no '{value}'. {near_miss(value, names)}")
-        others = {name: hidden for name, hidden in self.widget.filters.items() if name != column}
-        self.widget.filters = others | ({column: list(values)} if values else {})
+        table, said = handing.ask_again(self.space, self.selection, backend, author, device, progress)
+        self.say(said)
+        return table
 
-    def only(self, column: str, *values: str) -> None:
-        """Show these categories of a column alone.
+    def static(self) -> list[Figure]:
+        """The two maps as figures for paper."""
+        clips = self.space.table.copy()
+        clips.attrs["classes"] = list(self.space.classes)
+        views = dict.fromkeys(getattr(self.widget, side) for side in SIDES)
+        look: dict[str, Any] = {"color_by": self.widget.color_by, "link": self.widget.links}
+        look["note"] = self.space.note.rstrip(".")
+        return [joint_map_static(self.maps[view], clips, title=f"Joint space, {view}", **look) for view in views]
+
+    def to_html(
+        self, path: str | Path, clips: Iterable[str | int] | None = None, searches: Iterable[str] = (), title: str = ""
+    ) -> Path:
+        """Write the explorer as one file that needs neither Python nor a network.
+
+        Args:
+            path: the file.
+            clips: the clips whose players go along; None: the selected ones, or one of each class.
+            searches: texts that it can be searched by, beside the class prompts.
+            title: heading.
+
+        Returns:
+            The path; each player adds some 100 kB.
 
         Raises:
-            ConfigError: an unknown column or category.
+            ConfigError: no such clip, or searches where the space cannot be searched by words.
         """
-        names = check_column(column, self.columns).names
-        self.hide(column, *values)  # refuses what there is not
-        self.hide(column, *[name for name in names if name not in values])
+        rows = [self.space.index_of(clip) for clip in (self._shown_clips() if clips is None else clips)]
+        kept = dict(self.widget.hits), self.found
+        asked = {"words": self._prepare(searches, self.search), "clip": self._prepare(rows, self.search_clip)}
+        if CLASS_PROMPT in self._main:
+            asked["class"] = self._prepare(self.space.classes, self.search_class)
+        self.widget.hits, self.found = kept
+        cards = {row: clip_card(self.space, row, self.fps) | {"mirror": False} for row in rows}
+        about = f"{len(self.space):,} clips, {len(rows)} with players. {self.space.note}"
+        maps = {view: self._map(view) for view in self.maps}
+        state = {name: getattr(self.widget, name) for name in page.SAVED}
+        return page.write_page(path, title or "Concept explorer", about, self.widget.scene, maps, state, cards, asked)
 
-    @property
-    def visible(self) -> np.ndarray:
-        """(N,) bool: the clips that no filter hides."""
-        kept = np.ones(len(self.space), bool)
-        for name, hidden in self.widget.filters.items():
-            column = self.columns[name]
-            kept &= ~np.isin(column.codes, [column.names.index(value) for value in hidden])
-        return kept
+    def _prepare(self, texts: Iterable[Any], ask: Callable[[Any], Any]) -> dict[Any, dict[str, Any]]:
+        """What the page would show after each search."""
+        found = {}
+        for text in texts:
+            ask(text)
+            found[text] = {**self.widget.hits, "places": [None, None]}  # the maps of a saved page may be others
+        return found
 
-    def use_tool(self, tool: str) -> None:
-        """Take "pan", "lasso" or "box".
+    def save_maps(self, folder: str | Path) -> list[Path]:
+        """Write every view's map, to be read by :func:`~c2vl_lab.explorer.aligned.load_projection`."""
+        paths = [Path(folder) / f"{view.replace(' ', '-')}.npz" for view in self.maps]
+        for path, projection in zip(paths, self.maps.values(), strict=True):
+            save_projection(projection, path)
+        return paths
 
-        Raises:
-            ConfigError: another tool.
-        """
-        if tool not in TOOLS:
-            raise ConfigError(f"There is no tool named '{tool}'. {near_miss(tool, TOOLS)}")
-        self.widget.tool = tool
+    def _shown_clips(self) -> list[int]:
+        """The selected clips, or the first of each class."""
+        if len(self.selected):
+            return [int(row) for row in self.selected]
+        return self.space.table.drop_duplicates("class").index.tolist()
 
-    def say(self, text: str, error: bool = False) -> None:
-        """Say something in the bar of the page."""
-        self.widget.message = {"text": text, "error": error}
+    def _done(self, path: Path, text: str) -> Path:
+        self.say(f"{text} {path}")
+        return path
 
     # between page and methods
 
-    @property
-    def _main(self) -> Mapping[str, np.ndarray]:
-        return self.space.views[self.space.main]
-
-    def _view(self, name: str) -> str:
-        if name not in self.space.views:
-            raise ConfigError(f"There is no view named '{name}'. {near_miss(name, self.space.views)}")
-        return name
-
-    def _map(self, view: str) -> dict[str, Any]:
-        return map_of(self.space, view, self.maps[view])
-
     def _listen(self) -> None:
-        self._query: np.ndarray | None = None
         heard = {
             "left": self._hear_view,
             "right": self._hear_view,
             "focus": self._hear_focus,
             "query": self._hear_query,
+            "action": self._hear_action,
         }
         for trait, method in heard.items():
             self.widget.observe(lambda change, method=method: self._try(lambda: method(change["new"])), trait)
@@ -329,9 +272,24 @@ class ConceptExplorer:
         if query.get("kind") in kinds:
             kinds[query["kind"]](query["value"])
 
+    def _hear_action(self, action: dict[str, Any]) -> None:
+        name = str(action.get("value") or "selection")
+        acts: dict[str, Callable[[], Any]] = {
+            "save": lambda: self.save_selection(name),
+            "subset": lambda: self.make_subset(name),
+            "desk": self.prompt_desk,
+            "ask": self.ask_again,
+        }
+        if action.get("name") in acts:
+            acts[action["name"]]()
+
     def _ipython_display_(self) -> None:
         """The widget in Jupyter and Voilà; elsewhere, as in an executed report, its static twin."""
         from IPython.display import display
 
         if {"JPY_SESSION_NAME", "VOILA_REQUEST_URL"} & set(os.environ):
-            display(self.widget)
+            display(self.view)
+        else:
+            display(Line("The explorer stands here when the notebook is opened in Jupyter; below are its two maps."))
+            for figure in self.static():
+                display(figure)

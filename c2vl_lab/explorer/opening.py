@@ -21,6 +21,7 @@ from c2vl_lab.explorer.columns import UNKNOWN
 from c2vl_lab.explorer.space import SKELETON, JointSpace, purity
 from c2vl_lab.learners.base import Learner
 from c2vl_lab.learners.concept import ConceptLearner
+from c2vl_lab.prompts.asking.desk import Desk, open_desk
 from c2vl_lab.prompts.asking.opening import ANSWERS, open_answers
 from c2vl_lab.prompts.pictures import open_pictures
 from c2vl_lab.training.build import build_learner
@@ -105,6 +106,8 @@ def open_space(
         pictures=_pictures(experiment),
         store=experiment.store,
         finder=finder,
+        desk=_desk(experiment),
+        work_dir=work_dir,
         note=". ".join(filter(None, notes)) + ".",
     )
 
@@ -221,3 +224,18 @@ def _pictures(experiment: Experiment) -> Callable[[str], list[np.ndarray]] | Non
     source = open_pictures(config.pictures, experiment.store, config.data_dir, config.picture_style)
     known = source.names()
     return lambda name: source.pictures(name, 4) if name in known else []
+
+
+def _desk(experiment: Experiment) -> Callable[[], Desk] | None:
+    """Opens the quality desk with the run's own sentences."""
+    config = experiment.config
+    if not config.uses_concepts:
+        return None
+
+    def opened() -> Desk:
+        source = None
+        if config.pictures:
+            source = open_pictures(config.pictures, experiment.store, config.data_dir, config.picture_style)
+        return open_desk(experiment.store, config.captions, "", config.work_dir, source, config.pictures_per_clip)
+
+    return opened

@@ -11,6 +11,7 @@ import pandas as pd
 
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.errors import ConfigError, DataError, near_miss
+from c2vl_lab.prompts.asking.desk import Desk
 
 SKELETON, CLASS_PROMPT = "skeleton", "class prompt"
 Points = Mapping[str, np.ndarray]
@@ -44,6 +45,8 @@ class JointSpace:
         pictures: clip name to uint8 images (H, W, 3), a few; None where there are none.
         store: the recordings in the order of ``table``, for the players; None: no players.
         finder: searches by words and by mirror image; None: neither.
+        desk: opens the quality desk with the sentences of the space; None: there is none.
+        work_dir: where selections and subsets are kept.
         note: what has to be said about data and teacher.
     """
 
@@ -56,12 +59,16 @@ class JointSpace:
     pictures: Callable[[str], Sequence[np.ndarray]] | None = None
     store: SkeletonStore | None = None
     finder: Finder | None = None
+    desk: Callable[[], Desk] | None = None
+    work_dir: str = "work"
     note: str = ""
 
     def __post_init__(self) -> None:
         for column in ("name", "class"):
             if column not in self.table:
-                raise ConfigError(f"The table of clips has no column '{column}'. {near_miss(column, self.table)}")
+                raise ConfigError(
+                    f"The table of clips has no column '{column}'. {near_miss(column, map(str, self.table))}"
+                )
         for view in (self.main, *self.stages):
             if view not in self.views:
                 raise ConfigError(f"There is no view named '{view}'. {near_miss(view, self.views)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import anywidget
 import traitlets
@@ -48,18 +49,18 @@ class ExplorerWidget(anywidget.AnyWidget):
     _css = style()
 
     scene = traitlets.Dict().tag(sync=True)
-    maps = traitlets.List().tag(sync=True)
+    maps: Any = traitlets.List().tag(sync=True)
     left = traitlets.Unicode().tag(sync=True)
     right = traitlets.Unicode().tag(sync=True)
-    shown = traitlets.List().tag(sync=True)
-    selected = traitlets.Dict({"clips": [], "by": ""}).tag(sync=True)
+    shown: Any = traitlets.List().tag(sync=True)
+    selected: Any = traitlets.Dict({"clips": [], "by": ""}).tag(sync=True)
     focus = traitlets.Int(-1).tag(sync=True)
     card = traitlets.Dict({}).tag(sync=True)
     query = traitlets.Dict({}).tag(sync=True)
-    hits = traitlets.Dict({"title": "", "rows": [], "places": []}).tag(sync=True)
+    hits: Any = traitlets.Dict({"title": "", "rows": [], "places": []}).tag(sync=True)
     color_by = traitlets.Unicode("class").tag(sync=True)
     filters = traitlets.Dict({}).tag(sync=True)
     links = traitlets.Bool(True).tag(sync=True)
     tool = traitlets.Enum(TOOLS, "lasso").tag(sync=True)
-    message = traitlets.Dict({"text": "", "error": False}).tag(sync=True)
+    message: Any = traitlets.Dict({"text": "", "error": False}).tag(sync=True)
     action = traitlets.Dict({}).tag(sync=True)

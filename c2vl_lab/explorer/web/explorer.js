@@ -118,10 +118,9 @@ class Explorer {
     this.tip = element("div", "cx-tip", this.root);
     this.tip.hidden = true;
     this.root.tabIndex = -1;
+    this.root.dataset.lmSuppressShortcuts = "true"; // letters are commands of the notebook
     this.root.addEventListener("keydown", (event) => {
-      if (event.target.closest("input, select, textarea")) return;
-      if (event.key === "Escape") this.clear();
-      event.stopPropagation(); // letters are commands of the notebook
+      if (event.key === "Escape" && !event.target.closest("input, select")) this.clear();
     });
   }
   kindButtons(host, side) {
@@ -352,7 +351,7 @@ class Explorer {
       if (!stars && clip !== focus && clip !== this.above && (rank === undefined || this.kind[i] !== 0)) continue;
       if (!plane.visible[i] || Number.isNaN(plane.places[2 * i])) continue;
       const [x, y] = plane.toScreen(plane.places[2 * i], plane.places[2 * i + 1]);
-      if (stars) { this.label(pen, x, y, this.scene.classes[-clip - 1], ink, taken); continue; }
+      if (stars) { this.label(pen, plane, x, y, this.scene.classes[-clip - 1], ink, taken); continue; }
       pen.strokeStyle = clip === this.above ? ink : clip === focus ? "#d55e00" : "#e69f00";
       pen.beginPath(); pen.arc(x, y, clip === focus ? 9 : 7, 0, 7); pen.stroke();
       if (rank && rank <= 9 && this.kind[i] === 0) {
@@ -368,15 +367,15 @@ class Explorer {
       pen.font = "12px sans-serif"; pen.textAlign = "left"; pen.fillStyle = ink; pen.fillText("your search", x + 10, y - 8);
     }
   }
-  label(pen, x, y, text, ink, taken) {
+  label(pen, plane, x, y, text, ink, taken) {
     if (this.scene.classes.length > MOST_LABELS) return;
     pen.font = "11px sans-serif"; pen.textAlign = "left"; pen.textBaseline = "middle";
     const short = text.length > 26 ? text.slice(0, 25) + "…" : text, wide = pen.measureText(short).width;
-    const box = [x + 9, y - 7, x + 9 + wide, y + 7];
+    const left = x + 9 + wide > plane.wide ? x - 9 - wide : x + 9, box = [left, y - 7, left + wide, y + 7];
     if (taken.some((o) => box[0] < o[2] && box[2] > o[0] && box[1] < o[3] && box[3] > o[1])) return;
     taken.push(box);
     pen.lineWidth = 3; pen.strokeStyle = getComputedStyle(this.root).backgroundColor;
-    pen.strokeText(short, x + 9, y); pen.fillStyle = ink; pen.fillText(short, x + 9, y);
+    pen.strokeText(short, left, y); pen.fillStyle = ink; pen.fillText(short, left, y);
     pen.lineWidth = 2;
   }
   download() {

@@ -105,7 +105,7 @@ class Marks {
     };
     if (this.pairs) {
       place(this.lines);
-      gl.uniform1f(at(this.lines, "strength"), this.pairs > 4000 ? 0.12 : 0.28);
+      gl.uniform1f(at(this.lines, "strength"), this.pairs > 2000 ? 0.07 : this.pairs > 400 ? 0.14 : 0.3);
       gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.buffers.index);
       gl.drawElements(gl.LINES, this.pairs, gl.UNSIGNED_INT, 0);
     }

@@ -70,7 +70,7 @@ class Plane {
     const crowd = this.visible.length > 40000 ? 4 : this.visible.length > 8000 ? 6 : 8;
     const size = crowd * this.ratio * Math.min(2, Math.sqrt(this.zoom)) * Math.max(1, Math.min(this.wide, this.tall) / 520);
     this.marks.draw({ scale: [sx, sy], shift: [-this.center[0] * sx, -this.center[1] * sy] }, size,
-      20 * this.ratio * Math.max(1, Math.min(this.wide, this.tall) / 620));
+      26 * this.ratio * Math.max(1, Math.min(this.wide, this.tall) / 620));
     this.pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     this.pen.clearRect(0, 0, this.wide, this.tall);
     this.extra(this.pen, this);
@@ -117,6 +117,7 @@ class Plane {
     over.addEventListener("pointerdown", (event) => {
       if (event.button) return;
       event.preventDefault();
+      over.closest(".cx-root").focus({ preventScroll: true });
       try { over.setPointerCapture(event.pointerId); } catch { /* a pointer that is gone already */ }
       this.drag = { start: at(event), center: this.center.slice(), moved: 0 };
       if (this.tool !== "pan") this.path = [at(event)];
