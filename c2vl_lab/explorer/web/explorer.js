@@ -121,6 +121,7 @@ class Explorer {
     this.root.dataset.lmSuppressShortcuts = "true"; // letters are commands of the notebook
     this.root.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && !event.target.closest("input, select")) this.clear();
+      event.stopPropagation(); // JupyterLab would take Enter and the arrows
     });
   }
   kindButtons(host, side) {
@@ -321,7 +322,7 @@ class Explorer {
         if (!own[this.kind[i]] || (clip >= 0 ? !this.kept[clip] : hidden.has(this.scene.classes[-clip - 1]))) continue;
         visible[i] = 1;
         const color = clip >= 0 ? this.palette[codes[clip]] : by === "class" ? this.palette[-clip - 1] : grey;
-        const lit = clip < 0 ? 235 : this.many ? (this.chosen[clip] ? 255 : 38) : this.rank.size ? (this.rank.has(clip) ? 255 : 60) : 205;
+        const lit = clip < 0 ? 235 : !this.many && !this.rank.size ? 205 : this.chosen[clip] || this.rank.has(clip) ? 255 : 42;
         paint.set([...(color || grey), lit], 4 * i);
       }
       plane.visible = visible;
