@@ -74,6 +74,19 @@ map.mouse("lasso")
 shown = map.show()
 state = lambda: map.selection()
 """
+OURS = """
+from dataclasses import replace
+from c2vl_lab.explorer.explorer import ConceptExplorer
+from c2vl_lab.explorer.space import JointSpace
+names = [str(k) for k in range(20)]
+table = pd.DataFrame({"name": np.arange(count).astype(str), "class": [names[k] for k in blob]})
+some = np.random.default_rng(1).normal(size=(count, 4)).astype(np.float32)
+shown = ConceptExplorer(JointSpace(table, names, {"map": {"skeleton": some}}, "map"), method="pca", neighbours=2)
+grid = np.stack([x, y], axis=1).astype(np.float32)
+shown.maps["map"] = replace(shown.maps["map"], coordinates={"skeleton": grid})
+shown.widget.maps = [shown._map("map")] * 2
+state = lambda: shown.selected
+"""
 
 
 @dataclass(frozen=True)
@@ -83,18 +96,20 @@ class Engine:
     Attributes:
         package: what it is of, for its version.
         cell: makes ``shown``, and ``state()``: the selected rows.
-        area: CSS selector of the element that spans the points' range.
-        kinds: of gestures that are tried.
+        area: CSS selector of the element that the points are drawn in.
+        fills: whether the points' range is the whole element; else nine tenths of it, both axes by one scale.
     """
 
     package: str
     cell: str
     area: str
+    fills: bool = True
 
 
 ENGINES = {
     "plotly": Engine("plotly", PLOTLY, ".js-plotly-plot .nsewdrag"),
     "jupyter-scatter": Engine("jupyter-scatter", JSCATTER, ".jp-OutputArea-output canvas"),
+    "ours": Engine("anywidget", OURS, ".cx-over", fills=False),
 }
 
 
@@ -121,7 +136,8 @@ def selections(engine: Engine, count: int, patience: float, picture: Path | None
             area = page.locator(engine.area).first
             area.scroll_into_view_if_needed()
             time.sleep(2.0)
-            found = [_try(page, area.bounding_box(), folder, count, patience, k) for k in range(20)]
+            frame = _frame(area.bounding_box(), engine.fills)
+            found = [_try(page, frame, folder, count, patience, k) for k in range(20)]
             if picture:
                 page.screenshot(path=picture)
     return found
@@ -161,6 +177,15 @@ def _lasso(blob: int, half: bool, closed: bool) -> list[tuple[float, float]]:
     return [(left, y), *around, (left, y if closed else y + 0.25)]
 
 
+def _frame(box: dict, fills: bool) -> dict:
+    """Where on the page the points' range lies."""
+    if fills:
+        return box
+    unit = 0.9 * min(box["width"] / 4.6, box["height"] / 3.6)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    return {"x": x - 2.3 * unit, "y": y - 1.8 * unit, "width": 4.6 * unit, "height": 3.6 * unit}
+
+
 def _pixel(box: dict, x: float, y: float) -> tuple[float, float]:
     """Where on the page a point of the grid is."""
     return box["x"] + box["width"] * (x + 0.3) / 4.6, box["y"] + box["height"] * (3.3 - y) / 3.6
@@ -172,7 +197,8 @@ def row(name: str, engine: Engine, count: int, tries: list[Try]) -> str:
     lost = Counter(one.kind for one in tries if not one.right)
     took = f"{statistics.median(one.seconds for one in good):.1f} s" if good else ""
     said = ", ".join(f"{kind}: {number}" for kind, number in lost.items())
-    return f"| {name} {version(engine.package)} | {count:,} | {len(good)} of {len(tries)} | {took} | {said} |"
+    name = f"{name} (anywidget {version(engine.package)})" if name == "ours" else f"{name} {version(engine.package)}"
+    return f"| {name} | {count:,} | {len(good)} of {len(tries)} | {took} | {said} |"
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -173,8 +173,7 @@ class ConceptExplorer(ExplorerState):
 
     def static(self) -> list[Figure]:
         """The two maps as figures for paper."""
-        clips = self.space.table.copy()
-        clips.attrs["classes"] = list(self.space.classes)
+        clips = self.space.for_maps()
         views = dict.fromkeys(getattr(self.widget, side) for side in SIDES)
         look: dict[str, Any] = {"color_by": self.widget.color_by, "link": self.widget.links}
         look["note"] = self.space.note.rstrip(".")

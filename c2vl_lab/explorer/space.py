@@ -94,6 +94,18 @@ class JointSpace:
         """Clip names, in order."""
         return self.table["name"].tolist()
 
+    @property
+    def searchable(self) -> bool:
+        """Whether the main view can be searched by words."""
+        return self.finder is not None and "language" in self.views[self.main]
+
+    def for_maps(self) -> pd.DataFrame:
+        """The table of clips as :mod:`c2vl_lab.viz.maps` wants it."""
+        clips = self.table.copy()
+        clips["sentence"] = [" ".join(self.sentences.get(name, ())) for name in self.names]
+        clips.attrs["classes"] = list(self.classes)
+        return clips
+
     def index_of(self, clip: str | int) -> int:
         """Row of a clip that is given by name or by row.
 
