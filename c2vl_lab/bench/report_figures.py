@@ -93,7 +93,7 @@ def newest(runs_dir: Path, name: str) -> Path | None:
 
 
 def examples(runs_dir: Path) -> list[dict[str, Any]]:
-    """Clips of ``examples.json`` (see :func:`c2vl_lab.viz.examples.save_examples`) with pictures as data URIs."""
+    """Clips of ``examples.json`` (see :func:`c2vl_lab.figures.examples.save_examples`) with pictures as data URIs."""
     path = newest(runs_dir, "examples.json")
     if path is None:
         return []
