@@ -17,7 +17,7 @@ def example_runs(
     folder: str | Path,
     work_dir: str = "work",
     seeds: Sequence[int] = (0, 1),
-    epochs: int = 12,
+    epochs: int = 8,
     progress: Callable[[str], None] | None = None,
 ) -> Path:
     """Train and measure :data:`ARMS` with each seed on clips that are generated; what is finished stays.
@@ -47,11 +47,11 @@ def example_runs(
                 arm=arm,
                 modalities="language+vision" if arm == "full" else "language",
                 pictures="rendered" if arm == "full" else "",
-                pictures_per_clip=2,
+                pictures_per_clip=1,
                 seed=seed,
                 epochs=epochs,
                 batch_size=16,
-                knn_every=3,
+                knn_every=2,
             )
             experiment = open_experiment(config, progress)
             pretrain(experiment, target, progress)

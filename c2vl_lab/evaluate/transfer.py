@@ -103,8 +103,7 @@ def open_targets(experiment: Experiment, sources: Sequence[Source]) -> list[Expe
         except DataError as error:
             raise DataError(str(error).replace("pretrain_on", f"transfer to {source.dataset}")) from error
         try:
-            target.clips = in_layout(target.store, target.clips, experiment.layout)
-            target.layout = experiment.layout
+            target.clips, target.layout = in_layout(target.store, target.clips, experiment.layout), experiment.layout
         except ConfigError as error:
             raise ConfigError(
                 f"{error} An encoder in these is made by dataset={source.dataset}, protocol={source.protocol} and the "
