@@ -249,10 +249,11 @@ def test_an_imported_encoder_is_measured_on_other_ground_and_packed_again(packed
     given = [f"--set=dataset={store.path}", f"--set=work_dir={tmp_path / 'work'}", "--set=device=cpu"]
     assert main(["import-encoder", str(packed[1]), "--run-dir", str(run), *given]) == 0
     moved = run.rename(tmp_path / "moved")
-    assert main(["evaluate", str(moved), "--protocols", "knn"]) == 0
+    assert main(["evaluate", str(moved), "--protocols", "knn,finetune"]) == 0
     shown = capsys.readouterr().out
     assert "was imported as it is (c2vl_lab, arm skeletonclr, trained on store:xsub)" in shown
     results = read_json(moved / "results.json")
+    assert results["protocols"]["finetune"]["not_run"] == "the encoder was imported, and is measured as it is"
     assert results["config"]["frames"] == 12 and results["encoder"]["name"] == "temporal"
     assert results["encoder"]["parameters"] > 1000
     found = load_encoder(moved, layout="kinect20")(raw(store))
