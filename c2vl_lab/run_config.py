@@ -73,6 +73,7 @@ class RunConfig:
             two_view_weight, contrast_weight, regression_weight: see :class:`~c2vl_lab.objective.ObjectiveConfig`;
             arm "hard" sets alpha_max to 0.
         checkpoint_every, checkpoint_minutes: epochs and minutes between checkpoints, whichever comes first.
+        keep_every: epochs between states of the weights that the concept explorer can show; 0: none is kept.
         on_nan: "stop" or "skip", what follows where a loss becomes NaN.
         knn_every: epochs between looks at the training clips' neighbours, for the curves alone; 0: never.
         micro_batch, accumulate, sync_norm: how a step is cut into pieces, batches and processes, see
@@ -144,6 +145,7 @@ class RunConfig:
     contrast_weight: float = 1.0
     regression_weight: float = 0.0
     checkpoint_every: int = 10
+    keep_every: int = 0
     checkpoint_minutes: float = 10.0
     on_nan: str = "stop"
     knn_every: int = 0
@@ -213,6 +215,14 @@ class RunConfig:
         """
         return PrepareConfig(align=self.align, origin=self.origin, scale=self.scale)
 
+    def augment_config(self) -> AugmentConfig:
+        """How views of clips are made.
+
+        Raises:
+            ConfigError: a value out of range.
+        """
+        return AugmentConfig(self.crop, self.turn, self.tilt, self.size, self.noise, self.flip, self.shear)
+
     def concept_config(self) -> ConceptConfig:
         """How K features of a clip become one concept.
 
@@ -246,7 +256,7 @@ class RunConfig:
         return FitConfig(
             method=TRAINED[self.arm],
             objective=objective,
-            augment=AugmentConfig(self.crop, self.turn, self.tilt, self.size, self.noise, self.flip, self.shear),
+            augment=self.augment_config(),
             **shared,
         )
 

@@ -81,7 +81,7 @@ class JoinedClips:
 
     def __init__(
         self,
-        parts: Sequence[tuple[np.ndarray, np.ndarray]],
+        parts: Sequence[tuple[ClipRows, np.ndarray]],
         layouts: Sequence[JointLayout],
         layout: JointLayout,
         bodies: int,
@@ -89,7 +89,7 @@ class JoinedClips:
         self.parts = list(parts)
         self.maps = [None if own.joints == layout.joints else joint_weights(own, layout) for own in layouts]
         self.starts = np.cumsum([0, *(len(rows) for _, rows in parts)])
-        self.shape = (int(self.starts[-1]), parts[0][0].shape[1], bodies, len(layout), 3)
+        self.shape: tuple[int, ...] = (int(self.starts[-1]), parts[0][0].shape[1], bodies, len(layout), 3)
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -75,7 +75,12 @@ def _notes(experiment: Experiment, tested: int, copied: int) -> list[str]:
         own = experiment.store.dataset in {source.store.dataset for source in experiment.sources}
         notes.append(
             f"The encoder was trained on {' + '.join(experiment.described_sources())}"
-            + ("." if own else f", never on {experiment.store.dataset}: frozen, only the probes saw its training part.")
+            + (
+                "."
+                if own
+                else f", never on {experiment.store.dataset}: frozen, only the probes saw its training part, "
+                "and the protocols that train the encoder."
+            )
         )
     if experiment.imported is not None:
         origin = experiment.imported.description.origin

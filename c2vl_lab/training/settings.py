@@ -79,6 +79,7 @@ class FitConfig:
         label_smoothing: of "supervised".
         seed: initial weights, order and augmentation depend on it alone.
         checkpoint_every: epochs between checkpoints.
+        keep_every: epochs between states of the weights that are kept for looking at (``states/``); 0: none is kept.
         checkpoint_minutes: minutes of training after which a checkpoint is written inside an epoch.
         on_nan: what follows where a loss or gradient is no finite number: "stop", or "skip" (the step is not taken).
         knn_every: epochs between looks at how well the training clips' neighbours agree in class; 0: never.
@@ -114,6 +115,7 @@ class FitConfig:
     label_smoothing: float = 0.1
     seed: int = 0
     checkpoint_every: int = 5
+    keep_every: int = 0
     checkpoint_minutes: float = 10.0
     on_nan: str = "stop"
     knn_every: int = 0
@@ -133,9 +135,9 @@ class FitConfig:
         choose(self.resident, RESIDENT, "place of the clips (resident)")
         if min(self.epochs, self.batch_size, self.checkpoint_every) < 1 or self.frames < 2:
             raise ConfigError("epochs, batch_size and checkpoint_every must be at least 1 and frames at least 2.")
-        if not self.checkpoint_minutes > 0 or self.knn_every < 0:
-            found = f"found {self.checkpoint_minutes} and {self.knn_every}"
-            raise ConfigError(f"checkpoint_minutes must be above 0 and knn_every at least 0, {found}.")
+        if not self.checkpoint_minutes > 0 or min(self.knn_every, self.keep_every) < 0:
+            found = f"found {self.checkpoint_minutes}, {self.knn_every} and {self.keep_every}"
+            raise ConfigError(f"checkpoint_minutes must be above 0, knn_every and keep_every at least 0, {found}.")
         choose(self.on_nan, ON_NAN, "answer to a NaN loss (on_nan)")
         choose(self.method, METHODS, "method")
         choose(self.optimizer, OPTIMIZERS, "optimizer")
