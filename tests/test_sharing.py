@@ -219,7 +219,14 @@ def test_the_readme_is_a_hugging_face_model_card_that_tells_the_numbers(packed):
     assert card.data.eval_results[0].dataset_name == "own, xsub"
     front = yaml.safe_load(text.split("---")[1])
     assert "generated-data" not in front["tags"]
-    words = ["| seed | 0 |", "| epochs | 2 |", "| precision | float32", "| teacher | none |", "| data set | own |"]
+    words = [
+        "| seed | 0 |",
+        "| epochs | 2 |",
+        "| precision | float32",
+        "| teacher | none |",
+        "| data set | own |",
+        "| labels | not used",
+    ]
     words += ["training part of xsub", "`skeletonclr`", "c2vl evaluate RUN", "Intended use and limits"]
     assert [word for word in words if word not in text] == []
 
