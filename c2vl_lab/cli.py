@@ -15,6 +15,16 @@ from c2vl_lab.cli_ask import add_ask, ask_dataset
 from c2vl_lab.cli_bench import add_bench, bench_suite
 from c2vl_lab.cli_evaluate import add_evaluate, add_fuse, evaluate_runs, fuse_streams
 from c2vl_lab.cli_pretrain import add_pretrain, pretrain_run
+from c2vl_lab.cli_share import (
+    add_export_encoder,
+    add_import_encoder,
+    add_pack,
+    add_unpack,
+    export_run,
+    import_run,
+    pack_run,
+    unpack_archive,
+)
 from c2vl_lab.errors import C2VLError, ConfigError, MissingError
 from c2vl_lab.training.stopping import StoppedError
 
@@ -77,6 +87,12 @@ def _parser() -> argparse.ArgumentParser:
     add_ask(_command(commands, "ask", "ask a model about every clip", _ask))
     add_evaluate(_command(commands, "evaluate", "measure finished runs by the field's protocols", _evaluate))
     add_fuse(_command(commands, "fuse", "fuse finished runs on joints, bones and motion", _fuse))
+    add_pack(_command(commands, "pack", "put a run's encoder, card and results into one file for others", _pack))
+    add_unpack(_command(commands, "unpack", "check a packed encoder and write its files into a folder", _unpack))
+    add_export_encoder(
+        _command(commands, "export-encoder", "write an encoder as ONNX or for torch alone", _export_encoder)
+    )
+    add_import_encoder(_command(commands, "import-encoder", "make a run of somebody else's encoder", _import_encoder))
     report = _command(commands, "report", "write the report of a suite's runs again", _report)
     report.add_argument("runs", help="folder of a suite's runs, for example work/runs/demo/cpu")
     report.add_argument("--output", default="", metavar="DIR", help="default: reports/<suite>-<preset>")
@@ -226,6 +242,22 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _fuse(options: argparse.Namespace) -> int:
     return fuse_streams(options, _say)
+
+
+def _pack(options: argparse.Namespace) -> int:
+    return pack_run(options, _say)
+
+
+def _unpack(options: argparse.Namespace) -> int:
+    return unpack_archive(options, _say)
+
+
+def _export_encoder(options: argparse.Namespace) -> int:
+    return export_run(options, _say)
+
+
+def _import_encoder(options: argparse.Namespace) -> int:
+    return import_run(options, _say)
 
 
 def _report(options: argparse.Namespace) -> int:

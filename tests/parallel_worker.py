@@ -5,6 +5,7 @@ Run as a program it is one of them: RANK OF MEETING OUTPUT, and RUN for a run of
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from pathlib import Path
@@ -15,10 +16,11 @@ import torch
 from c2vl_lab.config import replace
 from c2vl_lab.data.draws import epoch_order
 from c2vl_lab.data.layouts import KINECT20
-from c2vl_lab.dist import anywhere, gather, own_part, rank
+from c2vl_lab.dist import add_up, anywhere, gather, own_part, rank
 from c2vl_lab.objective import ObjectiveConfig
 from c2vl_lab.training import fit as training
 from c2vl_lab.training.build import build_learner, build_optimizer
+from c2vl_lab.training.compiling import CompiledParts
 from c2vl_lab.training.settings import FitConfig, TrainingSet
 from c2vl_lab.training.step import Moment, Step
 
@@ -129,10 +131,43 @@ def stopped_and_resumed(run_dir: Path) -> dict[str, torch.Tensor]:
     raise AssertionError("it did not stop")
 
 
+def watched(run_dir: Path) -> dict[str, torch.Tensor]:
+    """A run that is watched, and how often this process looked."""
+    looks = []
+    training.neighbour_accuracy = lambda *given: looks.append(1) or 0.25
+    data = dataclasses.replace(training_set(), watch_labels=np.arange(24) % 2)
+    learner = training.fit(replace(SMALL, method="supervised", epochs=2, knn_every=1), data, run_dir, "cpu")
+    return {"looks": torch.tensor(len(looks)), **{name: value.clone() for name, value in learner.state_dict().items()}}
+
+
+def trials() -> dict[str, torch.Tensor]:
+    """Three parts are tried, a good one and two that fail in process 1 alone: which are compiled, what was said."""
+    said: list[str] = []
+    calls = []
+    parts = CompiledParts(torch.nn.Identity(), False, said.append)
+
+    def good() -> list[torch.Tensor]:
+        return [add_up(torch.ones(1))]  # a part may meet the others itself
+
+    def error() -> list[torch.Tensor]:
+        calls.append(1)
+        if rank() == 1 and len(calls) == 2:
+            raise RuntimeError("no")
+        return [torch.ones(1)]
+
+    def numbers() -> list[torch.Tensor]:
+        return [torch.ones(1) + rank()]
+
+    found = [parts._agree("good", good, good())]
+    found += [parts._agree(name, run, [torch.ones(1)]) for name, run in (("error", error), ("numbers", numbers))]
+    return {"parts": torch.tensor(found), "said": torch.tensor([*"\n".join(said).encode()])}
+
+
 def everything(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
     found = {name: train(config) for name, config in CASES.items()}
     found |= {"apart": train(APART), "apart in pieces": train(APART_IN_PIECES)}
     found |= {"gather": gather_gradient(), "flags": {"some": torch.tensor([anywhere(rank() == 1), anywhere(False)])}}
+    found |= {"watched": watched(folder / "watched"), "compiled": trials()}
     return found | {"fit": fit_small(folder / "whole"), "resumed": stopped_and_resumed(folder / "stopped")}
 
 

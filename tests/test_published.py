@@ -60,7 +60,11 @@ def test_ones_own_file_stands_behind_the_packages(tmp_path):
 
 
 def test_ours_stand_under_the_published_ones_measured_or_with_the_command(tmp_path):
-    semi = {"semi": {"title": "Few labels", "measures": [{"name": "1 % of the labels (2 clips)", "mean": 0.5}]}}
+    few = [{"name": "1 % of the labels (2 clips)", "mean": 0.5, "unit": "share"}]
+    semi = {"semi": {"title": "Few labels", "measures": few}}
+    tuned = {"measures": [{"name": "fine-tuned", "mean": 0.7}]}
+    semi["finetune"] = {"title": "Fine-tuned", "measures": [{"name": "all labels", "mean": 0.9, "unit": "share"}]}
+    semi["transfer"] = {"title": "Transfer", "measures": [], "targets": {"pku2:xsub": tuned}}
     for seed, wrong in enumerate((4, 6)):
         write_run(tmp_path / f"full-s{seed}", "full", seed, wrong, dataset="ntu60", protocols=semi)
     write_run(tmp_path / "bone", "full", 0, 20, dataset="ntu60", config={"stream": "bone"})
@@ -70,6 +74,12 @@ def test_ours_stand_under_the_published_ones_measured_or_with_the_command(tmp_pa
     linear = by[("linear", "joint", "NTU-60", "x-sub")]
     assert linear["accuracy"] == "87.5 ± 3.5" and linear["source"] == "2 seeds, here"
     assert by[("semi-supervised, 1 %, frozen features", "joint", "NTU-60", "x-sub")]["accuracy"] == "50.0 ± 0.0"
+    like = by[("semi-supervised, 1 %", "joint", "NTU-60", "x-sub")]
+    assert like["accuracy"] == "–" and like["source"].endswith("c2vl evaluate RUN --protocols semi-finetune")
+    assert by[("fine-tuned", "joint", "NTU-60", "x-sub")]["accuracy"] == "90.0 ± 0.0"
+    assert by[("transfer from NTU-60", "joint", "PKU-MMD II", "x-sub")]["accuracy"] == "70.0 ± 0.0"
+    carried = by[("transfer from NTU-120", "joint", "PKU-MMD II", "x-sub")]["source"]
+    assert "dataset=ntu120" in carried and "--protocols transfer --on pku2:xsub" in carried
     absent = by[("linear", "joint", "PKU-MMD II", "x-sub")]
     assert absent["method"] == "not run: needs the PKU-MMD licence" and absent["accuracy"] == "–"
     view = by[("linear", "three streams", "NTU-60", "x-view")]
@@ -83,7 +93,12 @@ def test_the_command_is_one_that_the_package_takes(tmp_path, capsys, monkeypatch
     words = command("linear", stream, "ntu60", "xsub").replace("DATA", str(tmp_path)).split()
     assert words[0] == "c2vl" and main([*words[1:], "--dry-run"]) == 2
     assert "ntu60: wanted .skeleton files" in capsys.readouterr().err
-    assert "no command" in command("fine-tuned", "joint", "ntu60", "xsub")
+    (tmp_path / "RUN").mkdir()
+    for evaluation in ("fine-tuned", "semi-supervised, 10 %", "transfer from NTU-60"):
+        bench, words = command(evaluation, stream, "pku2", "xsub").split("; ")
+        assert bench.startswith("c2vl bench") and main(words.split()[1:]) == 2
+        assert "No config.json in RUN" in capsys.readouterr().err, "the protocols are known"
+    assert "not fine-tuned ones; for one of them" in command("fine-tuned", "three streams", "ntu60", "xsub")
 
 
 def test_the_report_shows_both(tmp_path):

@@ -67,7 +67,8 @@ class Block:
 
     def marks(self, column: int) -> tuple[float | None, float | None]:
         """Best and second value of a column, where methods differ in it; equal ones share a mark."""
-        values = sorted({e[column].value for _, e in self.rows if e[column].value is not None}, reverse=True)
+        found = {value for _, entries in self.rows if (value := entries[column].value) is not None}
+        values = sorted(found, reverse=True)
         return (values[0], values[1]) if len(values) > 1 else (None, None)
 
 

@@ -99,9 +99,7 @@ def plain_numbers(arms: Mapping[str, Sequence[Run]]) -> list[Number]:
             behind: dict[int, pd.Series | None] = {}
             for run in runs:
                 table = prediction_table(run)
-                kept = table is not None and column in table
-                right = pd.Series((table[column] == table["label"]).to_numpy(), table["name"]) if kept else None
-                behind[run.seed] = None if right is None else right.sort_index()
+                behind[run.seed] = _right(table, [column] if table is not None and column in table else [])
             if values:
                 found.append(Number(column, title, "accuracy", label, "share", values, side_by_side(behind)))
     return found

@@ -14,12 +14,13 @@ from c2vl_lab.artifacts import atomic_folder, atomic_path, file_sha256, read_jso
 from c2vl_lab.bench.notebooks import is_finished
 from c2vl_lab.bench.paper_tables import write_paper_tables
 from c2vl_lab.bench.published import standings
-from c2vl_lab.bench.report_figures import draw_section, origin
+from c2vl_lab.bench.report_figures import draw_section
 from c2vl_lab.bench.report_markdown import markdown
 from c2vl_lab.bench.report_page import Page, render
 from c2vl_lab.bench.report_protocols import long_tables
 from c2vl_lab.bench.report_tables import Section, sections
 from c2vl_lab.bench.results import Run, find_runs, results_frame
+from c2vl_lab.bench.run_figures import origin
 from c2vl_lab.bench.suite import is_place
 
 
@@ -33,7 +34,7 @@ def build_report(
     ``results.md`` (the tables), ``paper_tables.tex`` and ``paper_tables.md`` (for a paper), ``manifest.json`` (what
     made them), ``figures/`` and ``notebooks/``.
     Besides the runs the page shows, where they exist below ``runs_dir``: ``joint_map.json`` and ``joint_map.png``
-    (:func:`c2vl_lab.viz.maps.save_map`) and ``examples.json`` (:func:`c2vl_lab.viz.examples.save_examples`).
+    (:func:`c2vl_lab.figures.maps.save_map`) and ``examples.json`` (:func:`c2vl_lab.figures.examples.save_examples`).
 
     Args:
         runs_dir: folder of the runs, at any depth.

@@ -137,13 +137,13 @@ def _per_class(section: Section, label: str) -> pd.Series | None:
 
 def long_tables(sections: list[Section]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """All numbers, a row for each arm and measure, and all comparisons: ``protocols.csv`` and ``comparisons.csv``."""
-    numbers, compared = [], []
+    numbers: list[dict[str, object]] = []
+    compared: list[dict[str, str]] = []
     for section in sections:
         for own in section.numbers:
             low, high = own.interval() or (None, None)
-            row = {"section": section.title, "evaluation": own.title, "measure": own.measure, "arm": own.label}
-            row |= {"unit": own.unit, "mean": own.mean, "spread": own.spread, "low": low, "high": high}
-            seeds = {"seeds": len(own.values), "values": " ".join(f"{v:.6g}" for v in own.values.values())}
-            numbers.append(row | seeds)
+            about = (section.title, own.title, own.measure, own.label, own.unit, own.mean, own.spread, low, high)
+            each = " ".join(f"{value:.6g}" for value in own.values.values())
+            numbers.append(dict(zip(NUMBERS, (*about, len(own.values), each), strict=True)))
         compared += [{"section": section.title, **row} for row in differences(section)]
     return pd.DataFrame(numbers, columns=NUMBERS), pd.DataFrame(compared, columns=["section", *DIFFERENCES])

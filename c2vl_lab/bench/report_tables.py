@@ -12,7 +12,7 @@ from c2vl_lab.bench.compared import Compared, compare_arms
 from c2vl_lab.bench.protocol_numbers import LINEAR, Number, numbers_of, plain_numbers
 from c2vl_lab.bench.results import METRICS, Run, aggregate, predictions, results_frame
 from c2vl_lab.bench.statistics import Comparison, bootstrap_interval, compare
-from c2vl_lab.viz.figures import METRIC_TITLES
+from c2vl_lab.viz.log_columns import METRIC_TITLES
 
 
 @dataclass(frozen=True)
@@ -96,12 +96,12 @@ def _section(title: str, frame: pd.DataFrame, runs: list[Run], main: str) -> Sec
         cells = [_cell(numbers[m], own) if m in numbers else Cell("") for m in metrics]
         group = str(next(iter(numbers.values()))["group"]) if numbers else ""
         rows.append(Row(group, label, encoder_text(own[0]) + _own_head(own) + _tested(own), cells, label == main))
-    numbers = plain_numbers(by_label) + numbers_of(by_label)
+    measured = plain_numbers(by_label) + numbers_of(by_label)
     anchors = [label for label in by_label if label == main or label.startswith(f"{main}, three streams")]
-    compared = compare_arms(numbers, anchors) if main else []
+    compared = compare_arms(measured, anchors) if main else []
     against = _comparisons(by_label, main, compared) if main else []
     titles = [METRIC_TITLES[m] for m in metrics]
-    return Section(title, facts(runs), titles, rows, against, table, by_label, main, numbers, compared)
+    return Section(title, facts(runs), titles, rows, against, table, by_label, main, measured, compared)
 
 
 def _main_label(by_label: dict[str, list[Run]]) -> str:

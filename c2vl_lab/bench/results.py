@@ -24,6 +24,7 @@ ARMS = {
     "hard": "CLIP-style hard contrast",
     "full": "Full method",
     "supervised": "Supervised (upper bound)",
+    "imported": "Imported encoder",
 }
 GROUPS = {"coordinates": "Reference points", "prompts": "Reference points", "untrained": "Reference points"}
 GROUPS |= {"supervised": "Upper bound"}

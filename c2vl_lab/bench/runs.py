@@ -92,7 +92,7 @@ def is_trained(job: Job, old: dict[str, Any]) -> bool:
 def _is_measured(job: Job, old: dict[str, Any]) -> bool:
     """Whether every protocol that is asked for was asked for when the results were made, or has been measured since."""
     wanted, known = (_names(own.get(PROTOCOLS, "")) for own in (job.card, old))
-    if wanted <= known or "all" in known:
+    if wanted <= known:
         return True
     return wanted <= known | set(read_json(job.folder / job.result).get("protocols", {})) if job.result else False
 

@@ -30,8 +30,18 @@ from c2vl_lab.evaluate.rows import share, unit
 
 VERSION = 1  # raised when a fusion's numbers change
 WAYS = {"scores added": "logits_added", "features joined": "features_joined"}
-SHARED = ("format", "dataset", "generated", "fingerprint", "pretrained_on", "split", "stand_in_teacher", "teacher")
-SHARED += ("device", "threads", "versions", "notes", "classes")
+SHARED = [
+    "format",
+    "dataset",
+    "generated",
+    "fingerprint",
+    "pretrained_on",
+    "split",
+    "stand_in_teacher",
+    "teacher",
+    "device",
+]
+SHARED += ["threads", "versions", "notes", "classes"]
 
 
 def fuse_suite(

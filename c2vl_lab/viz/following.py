@@ -20,8 +20,8 @@ import plotly.graph_objects as go
 from c2vl_lab.logs import METRICS, STATUS, STOP, read_metrics, read_status
 from c2vl_lab.viz import theme
 from c2vl_lab.viz.desk_tables import Line
-from c2vl_lab.viz.figures import BESIDE, loss_terms
 from c2vl_lab.viz.live import LiveView
+from c2vl_lab.viz.log_columns import BESIDE, loss_terms
 
 PANELS = ("loss", *BESIDE)
 COLUMNS = 3
