@@ -7,15 +7,20 @@ of the k nearest neighbours is the same before and after).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from c2vl_lab.errors import ConfigError, DataError, choose
+from c2vl_lab.project_methods import METHODS
 
 QUERIES = 2000  # rows whose neighbourhoods are measured; more would not change the third digit
+PAIRS = (
+    600_000_000  # of a query and a point that are looked at in all, so that a large map does not wait for its numbers
+)
+CHUNK = 20_000_000  # such pairs in memory at a time
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Projection:
 
     Attributes:
         coordinates: modality to (N, n_components) float32; NaN rows where the features were NaN.
-        method: ``umap`` or ``pca``.
+        method: one of :data:`~c2vl_lab.project_methods.METHODS`.
         parameters: what the method was told; for PCA also the share of variance that the map shows.
         seed: the random seed (PCA needs none).
         library: name and version of what computed it.
@@ -66,7 +71,7 @@ def project(
 
     Args:
         features: (N, D); rows with NaN are left out and stay NaN on the map.
-        method: ``umap`` or ``pca``.
+        method: one of :data:`~c2vl_lab.project_methods.METHODS`: ``umap``, ``pca``, or an optional one.
         n_components: dimensions of the map, 2 or 3.
         seed: the same seed gives the same map.
         neighbours: UMAP's neighbourhood size, and the k of the quality numbers.
@@ -74,6 +79,7 @@ def project(
 
     Raises:
         ConfigError: an unknown method or a map of other than 2 or 3 dimensions.
+        MissingError: an optional method whose package is not installed.
         DataError: not a matrix, or fewer than 5 usable rows.
     """
     return project_joint({"points": features}, method, seed, n_components, neighbours, min_dist)
@@ -86,6 +92,7 @@ def project_joint(
     n_components: int = 2,
     neighbours: int = 15,
     min_dist: float = 0.1,
+    start: Mapping[str, np.ndarray] | None = None,
 ) -> Projection:
     """One map for several modalities that live in one space, fitted on all of them together.
 
@@ -95,12 +102,14 @@ def project_joint(
         modalities: name to (N, D) features, for example the outputs of the heads for ``skeleton``,
             ``language`` and ``vision``; D must be the same for all. Rows with NaN are left out.
         method, seed, n_components, neighbours, min_dist: as in :func:`project`.
+        start: coordinates of an earlier map of the same rows, from which an iterative method sets out.
 
     Raises:
         ConfigError: an unknown method or a map of other than 2 or 3 dimensions.
+        MissingError: an optional method whose package is not installed.
         DataError: modalities of different dimensions, or fewer than 5 usable rows.
     """
-    fit = choose(method, {"umap": _umap, "pca": _pca}, "projection method")
+    fit = choose(method, METHODS, "projection method")
     if n_components not in (2, 3):
         raise ConfigError(f"A map has 2 or 3 dimensions, n_components is {n_components}.")
     kept = _usable(modalities)
@@ -108,11 +117,12 @@ def project_joint(
     if len(points) < 5 or points.shape[1] < n_components:
         raise DataError(f"A map needs 5 rows and {n_components} columns without NaN, found {points.shape}.")
     k = min(neighbours, (len(points) - 1) // 2)
-    flat, parameters, library = fit(points, n_components, seed, k, min_dist)
+    begin = None if start is None else np.concatenate([np.asarray(start[m])[rows] for m, rows in kept.items()])
+    flat, parameters, library = fit(points, n_components, seed, k, min_dist, begin)
     whole = neighbourhood_quality(points, flat, k, seed)
-    coordinates, per_modality, start = {}, {}, 0
+    coordinates, per_modality, end = {}, {}, 0
     for name, rows in kept.items():
-        part = slice(start, start := start + int(rows.sum()))
+        part = slice(end, end := end + int(rows.sum()))
         coordinates[name] = np.full((len(rows), n_components), np.nan, np.float32)
         coordinates[name][rows] = flat[part]
         own = min(k, (int(rows.sum()) - 1) // 2)
@@ -131,7 +141,7 @@ def neighbourhood_quality(
         after: (N, d) the points on the map.
         k: neighbours that count, under N / 2.
         seed: chooses the queries where N is above ``queries``.
-        queries: rows whose neighbourhoods are measured, each among all N points.
+        queries: rows whose neighbourhoods are measured, each among all N points; fewer where N is beyond 300,000.
 
     Raises:
         ConfigError: ``k`` is under 1 or not under N / 2 (trustworthiness is not defined there).
@@ -139,11 +149,11 @@ def neighbourhood_quality(
     count = len(before)
     if not 1 <= k < count / 2:
         raise ConfigError(f"Neighbourhood quality wants 1 <= k < N / 2, found k = {k} for N = {count}.")
-    rows = np.arange(count)
+    rows, queries = np.arange(count), min(queries, max(200, PAIRS // count))
     if count > queries:
         rows = np.sort(np.random.default_rng(seed).choice(count, queries, replace=False))
     penalty, shared = 0.0, 0
-    for chunk in np.array_split(rows, max(1, len(rows) // 256)):
+    for chunk in np.array_split(rows, max(1, -(-len(rows) * count // CHUNK))):
         near_before = _order(before, chunk)  # (c, N) indices from near to far, the point itself last
         near_after = _order(after, chunk)[:, :k]
         rank = np.empty_like(near_before)
@@ -153,6 +163,30 @@ def neighbourhood_quality(
         shared += int((true_rank <= k).sum())
     worst = len(rows) * k * (2 * count - 3 * k - 1) / 2
     return 1.0 - penalty / worst, shared / (len(rows) * k)
+
+
+def neighbour_purity(features: np.ndarray, labels: np.ndarray, neighbours: Sequence[int]) -> list[float]:
+    """Share of the k nearest others, by cosine, that have a row's own label; the mean over rows for each k.
+
+    Args:
+        features: (N, D), finite.
+        labels: (N,) classes.
+        neighbours: the k, each at least 1 and under N.
+
+    Raises:
+        DataError: features and labels do not fit, are not finite, or a k is out of range.
+    """
+    features, labels = np.asarray(features, np.float64), np.asarray(labels)
+    if features.ndim != 2 or len(features) != len(labels) or not np.isfinite(features).all():
+        raise DataError(f"Purity wants (N, D) finite features and N labels, found {features.shape}, {labels.shape}.")
+    if not neighbours or min(neighbours) < 1 or max(neighbours) >= len(features):
+        raise DataError(f"Purity of {len(features)} rows wants 1 <= k < {len(features)}, found {list(neighbours)}.")
+    points, most = _normalised(features), max(neighbours)
+    same = np.zeros(most)
+    for rows in np.array_split(np.arange(len(points)), max(1, len(points) // 256)):
+        near = _order(points, rows)[:, :most]
+        same += (labels[near] == labels[rows, None]).sum(axis=0)
+    return [float(same[:k].sum() / (k * len(points))) for k in neighbours]
 
 
 def _order(points: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -177,24 +211,3 @@ def _usable(modalities: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 def _normalised(rows: np.ndarray) -> np.ndarray:
     """Rows of length 1, float32."""
     return (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)).astype(np.float32)
-
-
-def _pca(points: np.ndarray, n_components: int, seed: int, k: int, min_dist: float):
-    """Principal components by SVD; each axis points to where its largest loading is positive."""
-    centred = points.astype(np.float64) - points.mean(axis=0, dtype=np.float64)
-    _, singular, axes = np.linalg.svd(centred, full_matrices=False)
-    axes = axes[:n_components]
-    axes *= np.sign(axes[np.arange(n_components), np.abs(axes).argmax(axis=1)])[:, None]
-    share = float((singular[:n_components] ** 2).sum() / max((singular**2).sum(), 1e-12))
-    return (centred @ axes.T).astype(np.float32), {"variance shown": round(share, 3)}, f"numpy {np.__version__}"
-
-
-def _umap(points: np.ndarray, n_components: int, seed: int, k: int, min_dist: float):
-    """UMAP (McInnes, Healy and Melville 2018); a seed makes it run in one thread."""
-    import umap
-
-    # umap wants more neighbours than one and spectral starts need more points than dimensions
-    size = max(2, k)
-    model = umap.UMAP(n_components=n_components, n_neighbors=size, min_dist=min_dist, random_state=seed, n_jobs=1)
-    flat = np.asarray(model.fit_transform(points), np.float32)
-    return flat, {"neighbours": size, "min_dist": min_dist}, f"umap-learn {umap.__version__}"

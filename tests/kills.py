@@ -9,10 +9,10 @@ import random
 import signal
 import sys
 import time
-import traceback
 from pathlib import Path
 
 import torch.utils.tensorboard
+from killing import die_at_call, end, fork
 from training_sets import TINY, training_set
 
 from c2vl_lab.config import replace
@@ -25,7 +25,6 @@ ROOM = 1
 STARTS, KILLS = 3, 27
 SELDOM = replace(TINY, width=8, epochs=ROOM * (STARTS + KILLS + 1), batch_size=4, checkpoint_every=3)
 OFTEN = replace(SELDOM, checkpoint_minutes=1e-9)  # a checkpoint with each batch, so that calls can be counted
-CALLS = ("replace", "fsync", "chmod")  # what the writing of a file goes through, in `os`
 COUNTED = 15  # calls of that kind are made within any epoch of "often" (a test counts them)
 
 
@@ -40,40 +39,6 @@ def train(folder, config=SELDOM, until=None):
     fit(config, training_set(clips=13), folder, "cpu", told)
 
 
-def die_at_call(number, before):
-    """Let this process kill itself at its n-th step of writing a file, just before or just after it."""
-    count = [0]
-
-    def counted(call):
-        def wrapped(*args, **kwargs):
-            count[0] += 1
-            if count[0] == number and before:
-                os.kill(os.getpid(), signal.SIGKILL)
-            done = call(*args, **kwargs)
-            if count[0] == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return done
-
-        return wrapped
-
-    for name in CALLS:
-        setattr(os, name, counted(getattr(os, name)))
-
-
-def fork(action):
-    """Run ``action`` in a forked process, whose number is returned; an error is told on its standard error."""
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        action()
-        sys.stdout.flush()
-        os._exit(0)
-    except BaseException:
-        traceback.print_exc()
-    os._exit(1)
-
-
 def start(folder, config=SELDOM, until=None, prepare=lambda: None):
     """Fork a process that trains; its number."""
 
@@ -82,12 +47,6 @@ def start(folder, config=SELDOM, until=None, prepare=lambda: None):
         train(folder, config, until)
 
     return fork(action)
-
-
-def end(pid):
-    """Wait for a process; the signal that ended it, or its exit status."""
-    status = os.waitpid(pid, 0)[1]
-    return f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit {os.WEXITSTATUS(status)}"
 
 
 def main(folder, seed):

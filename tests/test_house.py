@@ -13,14 +13,15 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "c2vl_lab"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
-    {"errors", "dist"},
+    {"errors", "dist", "device"},
     {"config", "artifacts", "objective", "recipes", "teachers"},
-    {"data", "baselines", "project", "logs"},
-    {"models", "prompts", "viz"},
-    {"embed", "concepts", "regression", "bench", "learners"},
+    {"data", "baselines", "project", "project_methods", "logs", "weights"},
+    {"models", "prompts", "viz", "figures"},
+    {"embed", "concepts", "regression", "bench", "learners", "sharing"},
     {"training"},
-    {"run_config", "run_checks", "experiment", "evaluate", "launch"},
-    {"cli_ask", "cli_pretrain", "cli_evaluate"},
+    {"run_config", "run_checks", "run_files", "imported", "experiment", "evaluate", "launch"},
+    {"explorer"},
+    {"cli_ask", "cli_bench", "cli_pretrain", "cli_evaluate", "cli_share"},
     {"cli"},
 ]
 HEAVY = ("torch", "numpy", "umap", "open_clip", "plotly", "pandas", "matplotlib", "sklearn", "papermill")

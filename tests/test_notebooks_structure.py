@@ -28,7 +28,7 @@ def is_parameters(cell: dict) -> bool:
 
 def test_all_notebooks_are_there():
     names = ["00_tour", "01_data", "02_prompts", "03_pretrain", "04_evaluate"]
-    names += ["05_concept_space", "06_benchmark", "07_report", "08_own_recordings"]
+    names += ["05_concept_space", "06_benchmark", "07_report", "08_figures", "09_own_recordings"]
     assert [path.stem for path in NOTEBOOKS] == names
 
 
@@ -86,7 +86,7 @@ def test_the_benchmark_notebook_has_every_setting_of_a_run():
 
     path = next(path for path in NOTEBOOKS if path.stem == "06_benchmark")
     found = {name: ast.literal_eval(p["default"]) for name, p in notebook_parameters(path).items()}
-    assert found.pop("run_dir")
+    assert found.pop("run_dir") and found.pop("protocols") == ""  # where a run lies, and what it is measured by besides
     assert found == {f.name: f.default for f in dataclasses.fields(RunConfig)}
 
 

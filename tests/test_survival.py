@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import killing
 import kills
 import pytest
 from training_sets import same, steady, training_set
@@ -66,7 +67,7 @@ def test_thirty_kills_end_in_the_weights_of_an_unbroken_run(tmp_path):
 def test_a_process_to_be_killed_writes_often_enough(tmp_path, monkeypatch):
     """Every epoch holds the calls at which it kills itself, or it would do so after these and never while writing."""
     count = [0]
-    for name in kills.CALLS:
+    for name in killing.CALLS:
         call = getattr(os, name)
         monkeypatch.setattr(os, name, lambda *a, call=call, **k: [call(*a, **k), count.append(1)][0])
     fit(replace(kills.OFTEN, epochs=kills.ROOM), training_set(clips=13), tmp_path, "cpu")

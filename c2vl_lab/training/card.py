@@ -13,7 +13,16 @@ from c2vl_lab.training.settings import FitConfig, TrainingSet
 
 # settings that a run may be gone on with at other values: how often it is saved and watched, and how it is computed; of
 # these the precision that came of them counts, below. "on_nan" is there to be changed after a stop.
-FREE = ("checkpoint_every", "checkpoint_minutes", "knn_every", "on_nan", "precision", "compile", "resident")
+FREE = (
+    "checkpoint_every",
+    "keep_every",
+    "checkpoint_minutes",
+    "knn_every",
+    "on_nan",
+    "precision",
+    "compile",
+    "resident",
+)
 
 
 def run_card(config: FitConfig, data: TrainingSet, precision: str = "") -> dict[str, Any]:

@@ -22,6 +22,7 @@ from c2vl_lab.training.card import check_card
 from c2vl_lab.training.checkpoints import FILE, read_card, read_checkpoint, restore, save_checkpoint
 from c2vl_lab.training.guard import FILE as NAN_FILE
 from c2vl_lab.training.settings import FitConfig
+from c2vl_lab.training.states import save_state
 from c2vl_lab.training.stopping import StoppedError
 
 EVERY = 1.0  # seconds between two looks for it, and between two writings of the status
@@ -187,6 +188,9 @@ class RunFolder:
             self._means = _means(self._place)
         self._place = place
         assert self._log is not None, "only while training"
+        if self.config.keep_every and (place.epoch % self.config.keep_every == 0 or place.epoch == self.config.epochs):
+            with self._writing(self.path):
+                save_state(self.path, self.learner, place.epoch, self.card)
         with self._writing(self._log.path):
             self._log.write(row)
         if place.epoch % self.config.checkpoint_every == 0 or place.epoch == self.config.epochs or self._late():

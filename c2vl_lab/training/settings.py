@@ -12,6 +12,7 @@ from c2vl_lab.concepts import PooledEachStep
 from c2vl_lab.data.augment import AugmentConfig
 from c2vl_lab.data.joined import ClipRows
 from c2vl_lab.data.layouts import JointLayout
+from c2vl_lab.device import pick_device as pick_device  # its first home
 from c2vl_lab.errors import ConfigError, choose
 from c2vl_lab.objective import ObjectiveConfig
 
@@ -78,6 +79,7 @@ class FitConfig:
         label_smoothing: of "supervised".
         seed: initial weights, order and augmentation depend on it alone.
         checkpoint_every: epochs between checkpoints.
+        keep_every: epochs between states of the weights that are kept for looking at (``states/``); 0: none is kept.
         checkpoint_minutes: minutes of training after which a checkpoint is written inside an epoch.
         on_nan: what follows where a loss or gradient is no finite number: "stop", or "skip" (the step is not taken).
         knn_every: epochs between looks at how well the training clips' neighbours agree in class; 0: never.
@@ -113,6 +115,7 @@ class FitConfig:
     label_smoothing: float = 0.1
     seed: int = 0
     checkpoint_every: int = 5
+    keep_every: int = 0
     checkpoint_minutes: float = 10.0
     on_nan: str = "stop"
     knn_every: int = 0
@@ -132,9 +135,9 @@ class FitConfig:
         choose(self.resident, RESIDENT, "place of the clips (resident)")
         if min(self.epochs, self.batch_size, self.checkpoint_every) < 1 or self.frames < 2:
             raise ConfigError("epochs, batch_size and checkpoint_every must be at least 1 and frames at least 2.")
-        if not self.checkpoint_minutes > 0 or self.knn_every < 0:
-            found = f"found {self.checkpoint_minutes} and {self.knn_every}"
-            raise ConfigError(f"checkpoint_minutes must be above 0 and knn_every at least 0, {found}.")
+        if not self.checkpoint_minutes > 0 or min(self.knn_every, self.keep_every) < 0:
+            found = f"found {self.checkpoint_minutes}, {self.knn_every} and {self.keep_every}"
+            raise ConfigError(f"checkpoint_minutes must be above 0, knn_every and keep_every at least 0, {found}.")
         choose(self.on_nan, ON_NAN, "answer to a NaN loss (on_nan)")
         choose(self.method, METHODS, "method")
         choose(self.optimizer, OPTIMIZERS, "optimizer")
@@ -219,19 +222,6 @@ class TrainingSet:
     watch_groups: np.ndarray | None = None
     sets: np.ndarray | None = None
     sources: dict[str, str] = field(default_factory=dict)
-
-
-def pick_device(wanted: str) -> str:
-    """ "auto" becomes "cuda" where there is a GPU, else "cpu".
-
-    Raises:
-        ConfigError: a GPU was asked for and there is none.
-    """
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"device '{wanted}' was asked for, but torch sees no GPU here. Use device='cpu'.")
-    return wanted
 
 
 def pick_precision(wanted: str, device: str) -> str:

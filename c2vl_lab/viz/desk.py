@@ -16,14 +16,12 @@ from typing import Any
 import numpy as np
 
 from c2vl_lab.data.clips import Clip
-from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.prompts.asking.desk import Desk
 from c2vl_lab.prompts.asking.looking import AGAIN
 from c2vl_lab.viz import theme
-from c2vl_lab.viz.poses import SIDES, evenly, side_of, view, visible
+from c2vl_lab.viz.motion import clip_motion
 
-MOST_FRAMES = 150  # of a clip on a page
 SHOWN = 160  # pixels of a picture
 PAIRINGS = {"order": "which pictures an imported sentence was said of is not known: they are paired by their order"}
 Marks = Mapping[int, Sequence[str]]  # place, from 1, to what is to be said of the sentence
@@ -82,7 +80,7 @@ def clip_page(desk: Desk, clip: str | Clip, marks: Marks | None = None, fps: flo
         "RIGHT": theme.RIGHT,
         "SENTENCES": "".join(sentences),
         "STRIP": strip,
-        "CLIP": json.dumps(_motion(shown, desk.store.layout, len(pictures), fps)),
+        "CLIP": json.dumps(clip_motion(shown, desk.store.layout, fps) | {"places": len(pictures)}),
     }
     return Page(_fill(slots), height=max(420 + 30 * len(pictures), (100 if paired else 42) * len(rows) + 60))
 
@@ -152,38 +150,6 @@ def _speaker(desk: Desk) -> str:
     series = desk.series
     seen = f", asked about {series.pictures} pictures ({series.question})" if series.pictures else ""
     return f"{series.model}{seen}"
-
-
-def _motion(clip: Clip, layout: JointLayout, places: int, fps: float) -> dict:
-    """The clip for the page's player: whole millimetres to the right, up and towards the viewer."""
-    shown = evenly(len(clip.xyz), MOST_FRAMES)
-    axes = np.stack(view(clip, layout), axis=1)  # (3, 3): right, up, toward as columns
-    turned = visible(clip) @ axes  # (T, M, V, 3)
-    low, high = (f(turned.reshape(-1, 3), axis=0) for f in (np.nanmin, np.nanmax))
-    flat = np.round(1000 * (turned[shown] - (low + high) / 2))
-    reach = 1.15 * max(float(np.hypot(*(high - low)[[0, 2]])), float((high - low)[1]), 1e-3)
-    sides = list(SIDES)
-    colors = list(SIDES.values())
-    return {
-        "poses": [[_numbers(body) for body in frame] for frame in flat],
-        "frames": [int(clip.frames[t]) for t in shown],
-        "bones": [
-            [int(parent), int(child), sides.index(side_of(layout.joints[child]))] for child, parent in layout.bones
-        ],
-        "paints": [colors, [theme.lighter(color) for color in colors]],
-        "head": layout.joints.index("head") if "head" in layout.joints else -1,
-        "reach": 1000 * reach,
-        "floor": float(1000 * (low[1] - high[1]) / 2),
-        "fps": fps * len(shown) / len(clip.xyz),
-        "places": places,
-    }
-
-
-def _numbers(body: np.ndarray) -> list[int | None] | None:
-    """(V, 3) as one list; None for a body that was not tracked, and for each number that is none."""
-    if not np.isfinite(body).any():
-        return None
-    return [int(value) if np.isfinite(value) else None for value in body.ravel()]
 
 
 def find_name(store: SkeletonStore, names: Sequence[str], which: str | int) -> str:

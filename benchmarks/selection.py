@@ -1,0 +1,225 @@
+"""Which map engine loses selections: ``python -m benchmarks.selection``.
+
+A person lassos points 20 times in JupyterLab (Debian's Chromium, real mouse events) and after each lasso Python is
+asked what is selected. The points lie in 20 blobs of two halves with gaps between, so that a lasso has one right answer
+whatever the pixel. Five kinds of gesture take turns, four of each: another blob, the half of the blob that is
+selected (so that the drag begins inside the selection), the same lasso again, a lasso after a click on a point, and a
+lasso that ends on the pixel where it began. A gesture counts where Python holds exactly the right points within
+``--patience`` seconds, and still a second later.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks.browser import chromium, lab, notebook, run_notebook_in, wait_for, why_not
+
+COLUMNS, ROWS = 5, 4
+WIDE = 0.4  # of a lasso, from the middle of its blob, in steps of the grid
+KINDS = ("another", "half of it", "the same", "after a click", "closed")
+SIZE = 480  # pixels of a map
+
+POINTS = """
+import json, os, pathlib, threading, time
+import numpy as np, pandas as pd
+rng, count = np.random.default_rng(0), {count}
+blob = np.arange(count) % 20
+half = np.arange(count) // 20 % 2
+x = blob % 5 + (2 * half - 1) * rng.uniform(0.05, 0.3, count)
+y = blob // 5 + rng.uniform(-0.3, 0.3, count)
+x[[0, 39]], y[[0, 39]] = [-0.3, 4.3], [-0.3, 3.3]  # the outermost of their blobs, so that the range is known
+"""
+WATCH = """
+def watch(state):
+    last = None
+    while True:
+        now = sorted(int(i) for i in state())
+        if now != last:
+            pathlib.Path(".selected").write_text(json.dumps(now))
+            os.replace(".selected", "selected.json")
+            last = now
+        time.sleep(0.05)
+threading.Thread(target=watch, args=(state,), daemon=True).start()
+"""
+PLOTLY = """
+import plotly.graph_objects as go
+bare = {"visible": False}
+layout = {"width": 480, "height": 480, "margin": dict.fromkeys("lrtb", 0), "dragmode": "lasso", "showlegend": False,
+          "xaxis": bare | {"range": [-0.3, 4.3]}, "yaxis": bare | {"range": [-0.3, 3.3]}}
+colors = {"color": blob, "size": 5}
+shown = go.FigureWidget(go.Figure([go.Scattergl(x=x, y=y, mode="markers", marker=colors)], layout))
+heard = {"points": []}
+shown.data[0].on_selection(lambda trace, points, selector: heard.update(points=points.point_inds))
+shown.data[0].on_deselect(lambda trace, points: heard.update(points=[]))
+shown.data[0].on_click(lambda trace, points, state: None)
+state = lambda: heard["points"]
+"""
+JSCATTER = """
+import jscatter
+table = pd.DataFrame({"x": x, "y": y, "blob": pd.Categorical(blob.astype(str))})
+map = jscatter.Scatter(data=table, x="x", y="y", color_by="blob", width=480, height=480, axes=False)
+map.mouse("lasso")
+shown = map.show()
+state = lambda: map.selection()
+"""
+OURS = """
+from dataclasses import replace
+from c2vl_lab.explorer.explorer import ConceptExplorer
+from c2vl_lab.explorer.space import JointSpace
+names = [str(k) for k in range(20)]
+table = pd.DataFrame({"name": np.arange(count).astype(str), "class": [names[k] for k in blob]})
+some = np.random.default_rng(1).normal(size=(count, 4)).astype(np.float32)
+shown = ConceptExplorer(JointSpace(table, names, {"map": {"skeleton": some}}, "map"), method="pca", neighbours=2)
+grid = np.stack([x, y], axis=1).astype(np.float32)
+shown.maps["map"] = replace(shown.maps["map"], coordinates={"skeleton": grid})
+shown.widget.maps = [shown._map("map")] * 2
+state = lambda: shown.selected
+"""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How one map is made and where on the page its points lie.
+
+    Attributes:
+        package: what it is of, for its version.
+        cell: makes ``shown``, and ``state()``: the selected rows.
+        area: CSS selector of the element that the points are drawn in.
+        fills: whether the points' range is the whole element; else nine tenths of it, both axes by one scale.
+    """
+
+    package: str
+    cell: str
+    area: str
+    fills: bool = True
+
+
+ENGINES = {
+    "plotly": Engine("plotly", PLOTLY, ".js-plotly-plot .nsewdrag"),
+    "jupyter-scatter": Engine("jupyter-scatter", JSCATTER, ".jp-OutputArea-output canvas"),
+    "ours": Engine("anywidget", OURS, ".cx-over", fills=False),
+}
+
+
+@dataclass(frozen=True)
+class Try:
+    """One gesture: its kind, whether Python had the right points, after how many seconds."""
+
+    kind: str
+    right: bool
+    seconds: float
+
+
+def selections(engine: Engine, count: int, patience: float, picture: Path | None = None) -> list[Try]:
+    """All gestures on one map of ``count`` points."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        notebook(folder / "map.ipynb", [POINTS.format(count=count), engine.cell + WATCH, "shown"])
+        with lab(folder) as address, chromium() as browser:
+            page = browser.new_page(viewport={"width": 1366, "height": 1100})
+            page.set_default_timeout(30_000)
+            run_notebook_in(page, address, "map.ipynb")
+            page.wait_for_selector(engine.area, timeout=90_000)
+            wait_for((folder / "selected.json").exists, "Python's word")
+            area = page.locator(engine.area).first
+            area.scroll_into_view_if_needed()
+            time.sleep(2.0)
+            frame = _frame(area.bounding_box(), engine.fills)
+            found = [_try(page, frame, folder, count, patience, k) for k in range(20)]
+            if picture:
+                page.screenshot(path=picture)
+    return found
+
+
+def _try(page: Any, box: dict, folder: Path, count: int, patience: float, k: int) -> Try:
+    """Gesture ``k``: draw it and wait for Python."""
+    kind = KINDS[k % len(KINDS)]
+    half = kind in ("half of it", "the same")
+    blob = (7 * (k // 5) + 3 * max(0, k % 5 - 2)) % 20  # the first three of a round are at one blob
+    wanted = [i for i in range(count) if i % 20 == blob and (not half or i // 20 % 2)]
+    if kind == "after a click":
+        page.mouse.click(*_pixel(box, blob % COLUMNS, blob // COLUMNS))
+        time.sleep(0.3)
+    path = [_pixel(box, x, y) for x, y in _lasso(blob, half, kind == "closed")]
+    start = time.monotonic()
+    page.mouse.move(*path[0])
+    page.mouse.down()
+    for x, y in path[1:]:
+        page.mouse.move(x, y, steps=4)
+    page.mouse.up()
+    told = folder / "selected.json"
+    right, seconds = False, patience
+    with contextlib.suppress(TimeoutError):
+        wait_for(lambda: json.loads(told.read_text()) == wanted, "the selection", patience, 0.02)
+        seconds = time.monotonic() - start
+        time.sleep(1.0)  # a person looks at what is selected
+        right = json.loads(told.read_text()) == wanted
+    return Try(kind, right, seconds)
+
+
+def _lasso(blob: int, half: bool, closed: bool) -> list[tuple[float, float]]:
+    """Corners of a lasso round a blob, or round the right half of it and begun between the halves."""
+    x, y = blob % COLUMNS, blob // COLUMNS
+    left, right, low, high = (x if half else x - WIDE), x + WIDE, y - WIDE, y + WIDE
+    around = [(left, low), (right, low), (right, high), (left, high)]
+    return [(left, y), *around, (left, y if closed else y + 0.25)]
+
+
+def _frame(box: dict, fills: bool) -> dict:
+    """Where on the page the points' range lies."""
+    if fills:
+        return box
+    unit = 0.9 * min(box["width"] / 4.6, box["height"] / 3.6)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    return {"x": x - 2.3 * unit, "y": y - 1.8 * unit, "width": 4.6 * unit, "height": 3.6 * unit}
+
+
+def _pixel(box: dict, x: float, y: float) -> tuple[float, float]:
+    """Where on the page a point of the grid is."""
+    return box["x"] + box["width"] * (x + 0.3) / 4.6, box["y"] + box["height"] * (3.3 - y) / 3.6
+
+
+def row(name: str, engine: Engine, count: int, tries: list[Try]) -> str:
+    """One line of the table."""
+    good = [one for one in tries if one.right]
+    lost = Counter(one.kind for one in tries if not one.right)
+    took = f"{statistics.median(one.seconds for one in good):.1f} s" if good else ""
+    said = ", ".join(f"{kind}: {number}" for kind, number in lost.items())
+    name = f"{name} (anywidget {version(engine.package)})" if name == "ours" else f"{name} {version(engine.package)}"
+    return f"| {name} | {count:,} | {len(good)} of {len(tries)} | {took} | {said} |"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the trial and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engines", nargs="*", default=list(ENGINES), choices=list(ENGINES))
+    parser.add_argument("--points", nargs="*", type=int, default=[5_000, 50_000])
+    parser.add_argument("--patience", type=float, default=20.0, help="seconds in which a selection must arrive")
+    parser.add_argument("--pictures", type=Path, help="folder for a screenshot of each map after its last gesture")
+    chosen = parser.parse_args(arguments)
+    if reason := why_not():
+        sys.exit(reason)
+    print("| engine | points | right in Python | median, gesture included | lost |\n|---|---|---|---|---|")
+    for name in chosen.engines:
+        for count in chosen.points:
+            picture = chosen.pictures / f"{name}-{count}.png" if chosen.pictures else None
+            print(
+                row(name, ENGINES[name], count, selections(ENGINES[name], count, chosen.patience, picture)), flush=True
+            )
+    print(f"\n{platform.machine()}, Python {platform.python_version()}; software GL where there is no GPU.")
+
+
+if __name__ == "__main__":
+    main()
