@@ -12,7 +12,7 @@ from training_sets import SMALL, same, training_set, weights
 
 from c2vl_lab.config import replace
 from c2vl_lab.errors import ConfigError, DataError, MissingError
-from c2vl_lab.explorer.aligned import aligned_maps, load_projection, place, save_projection, similarity
+from c2vl_lab.explorer.aligned import Placer, aligned_maps, load_projection, save_projection, similarity
 from c2vl_lab.project import neighbourhood_quality, project_joint
 from c2vl_lab.training.build import build_learner
 from c2vl_lab.training.fit import fit
@@ -77,16 +77,16 @@ def test_new_points_are_placed_on_a_finished_map(views):
     pca = project_joint(points, "pca")
     middle = unit(points["skeleton"][:1] + points["skeleton"][1:2])
     mean, axes = _axes(points)
-    np.testing.assert_allclose(place(middle, points, pca), (middle - mean) @ axes, atol=1e-4)
+    np.testing.assert_allclose(Placer(points, pca)(middle), (middle - mean) @ axes, atol=1e-4)
     other = _as_if(pca, "umap")  # any method that is not linear
     np.testing.assert_allclose(
-        place(points["skeleton"][5:8], points, other), other.coordinates["skeleton"][5:8], atol=1e-5
+        Placer(points, other)(points["skeleton"][5:8]), other.coordinates["skeleton"][5:8], atol=1e-5
     )
-    between = place(middle, points, other)
+    between = Placer(points, other)(middle)
     low, high = other.coordinates["skeleton"].min(axis=0), other.coordinates["skeleton"].max(axis=0)
     assert (between >= low).all() and (between <= high).all()
     with pytest.raises(DataError, match="points of 6 dimensions"):
-        place(np.ones((1, 5)), points, pca)
+        Placer(points, pca)(np.ones((1, 5)))
 
 
 def _axes(points):
