@@ -162,7 +162,7 @@ RECONSTRUCTED = {
 OURS = {
     "c2vl-small-sets": Recipe(
         "full",
-        "ours, not the paper's: the full method and the regression of every sentence beside it at full contrast. Of what "
+        "ours, not the paper's: the full method and beside it the regression of every sentence. Of what "
         "was tried on the validation parts of NW-UCLA and UTD-MHAD with the offline teacher it did best on both "
         "(reports/choices.md)",
         {"regression_weight": 8.0, "contrast_weight": 1.0},
