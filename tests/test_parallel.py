@@ -176,16 +176,17 @@ def test_single_clips_want_equal_parts(monkeypatch):
 
 
 def test_going_on_in_another_number_of_processes_is_said_where_it_is_another_formula(monkeypatch):
-    config = FitConfig(batch_size=8)
-    assert step.other_norms(config, 24, 1) == step.other_norms(config, 24, 0) == ""
-    assert step.other_norms(config, 24, 2) == (
+    config, norms = FitConfig(batch_size=8), torch.nn.Sequential(torch.nn.BatchNorm1d(2))
+    assert step.other_norms(norms, config, 24, 1) == step.other_norms(norms, config, 24, 0) == ""
+    assert step.other_norms(norms, config, 24, 2) == (
         "this run was trained in 2 processes and goes on in 1: without sync_norm its batch norms now go by 8 clips at "
         "once and not by 4, which is another formula from here on"
     )
-    assert step.other_norms(replace(config, sync_norm=True), 24, 2) == ""
-    assert step.other_norms(replace(config, micro_batch=4), 24, 2) == "", "four clips at once, before and after"
+    assert step.other_norms(norms, replace(config, sync_norm=True), 24, 2) == ""
+    assert step.other_norms(norms, replace(config, micro_batch=4), 24, 2) == "", "four clips at once, before and after"
+    assert step.other_norms(torch.nn.LayerNorm(2), config, 24, 2) == ""
     monkeypatch.setattr(step, "world_size", lambda: 4)
-    assert "trained in 1 process and goes on in 4" in step.other_norms(config, 24, 1)
+    assert "trained in 1 process and goes on in 4" in step.other_norms(norms, config, 24, 1)
 
 
 def test_resuming_reads_how_many_processes_there_were(tmp_path, monkeypatch):

@@ -80,7 +80,7 @@ def fit(
         return learner
     if place.epoch or place.step:
         say(f"resuming after epoch {place.epoch} of {config.epochs}" + (f", batch {place.step}" if place.step else ""))
-        if changed := other_norms(config, len(data.names), folder.processes):
+        if changed := other_norms(learner.encoder, config, len(data.names), folder.processes):
             say(changed)
     with folder.training(place):
         clips = place_clips(data, device, config.resident)

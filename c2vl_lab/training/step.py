@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from c2vl_lab.data.draws import Draws, mixed_seed
@@ -75,15 +76,17 @@ def largest_piece(config: FitConfig, clips: int, processes: int = 0) -> int:
     return math.ceil(math.ceil(batch / processes) / _pieces(config, batch, processes))
 
 
-def other_norms(config: FitConfig, clips: int, before: int) -> str:
+def other_norms(encoder: nn.Module, config: FitConfig, clips: int, before: int) -> str:
     """What a run that goes on in another number of processes should know, in a sentence; empty: nothing changes.
 
     Args:
+        encoder: what is trained; some have no batch norm.
         config: settings.
         clips: how many the training set has.
         before: how many processes the run had up to here; 0: unknown.
     """
-    if config.sync_norm or not before:
+    normed = any(isinstance(module, _BatchNorm) for module in encoder.modules())
+    if config.sync_norm or not before or not normed:
         return ""
     old, new = largest_piece(config, clips, before), largest_piece(config, clips)
     if old == new:
