@@ -10,6 +10,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+from c2vl_lab.bench.cluster import Slurm
 from c2vl_lab.bench.drive import BenchOptions, describe_plan, plan_suite
 from c2vl_lab.bench.estimate import duration, earlier_runs, in_words, seconds_for
 from c2vl_lab.bench.fingerprints import NO_TRAINING, code_fingerprint
@@ -61,6 +62,15 @@ def test_each_kind_of_staleness_is_named_and_only_what_is_stale_is_done_again(jo
     begin(stale)
     left = {path.name for path in job.folder.iterdir()} - {"run.json", "parameters.json"}
     assert left == set(kept) and not is_complete(stale)
+
+
+def test_a_cluster_says_when_the_code_changed_while_a_job_waited(job, tmp_path):
+    """A job computes with the code that it finds; submitting it again and again would change nothing."""
+    slurm = Slurm.__new__(Slurm)
+    slurm.folder = tmp_path
+    assert slurm._outcome(job, "1_0", 0, 1.0).status == "complete"
+    other = slurm._outcome(changed(job, code="c2", training="t2"), "1_0", 0, 1.0)
+    assert other.status == "failed" and "The code has changed since this command began" in other.error
 
 
 def test_where_things_lie_makes_nothing_stale(job):

@@ -24,7 +24,7 @@ from c2vl_lab.bench.drive import Plan
 from c2vl_lab.bench.notebooks import executed_error
 from c2vl_lab.bench.resources import Resources
 from c2vl_lab.bench.runner import Outcome
-from c2vl_lab.bench.runs import Job, is_complete
+from c2vl_lab.bench.runs import Job, card_on_disk, is_complete
 from c2vl_lab.errors import C2VLError, ConfigError, MissingError
 from c2vl_lab.logs import read_status
 
@@ -128,6 +128,10 @@ class Slurm:
         """How a job that left the queue ended; None where it was cut and is to go on."""
         if is_complete(job):
             return Outcome(job, "complete", seconds)
+        card = card_on_disk(job)
+        if is_complete(replace(job, code=str(card.get("code", "")), training=str(card.get("training", "")))):
+            told = "The code has changed since this command began; the same command looks at the results anew."
+            return Outcome(job, "failed", seconds, told)
         error = executed_error(job.executed)
         if error and read_status(job.folder).get("state") != "stopped":
             return Outcome(job, "failed", seconds, error)
