@@ -21,7 +21,17 @@ from c2vl_lab.run_config import TRAINED, RunConfig
 PAPERS = ("ntu60-xsub", "ntu60-xview", "ntu120-xsub", "ntu120-xset", "pkummd-1", "pkummd-2", "transfer", "semi")
 # what a suite says beside its recipe, and what changes no number
 SAID = {"dataset", "protocol", "arm", "seed", "stream", "modalities", "teacher", "captions", "pictures"}
-FREE = {"data_dir", "work_dir", "device", "checkpoint_every", "checkpoint_minutes", "on_nan", "knn_every"}
+FREE = {
+    "keep_every",
+    "encoder_from",
+    "data_dir",
+    "work_dir",
+    "device",
+    "checkpoint_every",
+    "checkpoint_minutes",
+    "on_nan",
+    "knn_every",
+}
 FREE |= {
     "micro_batch",
     "precision",
