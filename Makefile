@@ -8,6 +8,7 @@
 #   make bench-probes                              probes and neighbours on features of NTU-60's size
 #   make fuzz                                      5,000 damaged inputs through every reader (COUNT=, SEED=)
 #   make test                                      the tests, a process a core (C2VL_TEST_WORKERS=, 0: in this one; ARGS=)
+#   make test-cluster                              suites in a real one-machine Slurm (installs Debian's packages where it may)
 #   make lint | make lab | make setup | make clean
 
 SUITE   ?= demo
@@ -24,7 +25,7 @@ export PYTHON
 export HF_HUB_OFFLINE ?= 1
 export TRANSFORMERS_OFFLINE ?= 1
 
-.PHONY: help setup setup-dev demo bench bench-data bench-teachers bench-encoder bench-step bench-probes fuzz test lint format lab clean
+.PHONY: help setup setup-dev demo bench bench-data bench-teachers bench-encoder bench-step bench-probes fuzz test test-cluster lint format lab clean
 
 help:
 	@sed -n 's/^# *make /make /p' Makefile
@@ -65,6 +66,10 @@ fuzz: setup-dev
 # their names the files part evenly, and taken by their numbers of tests, xdist's own order, they do not.
 test: setup-dev
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PY) -m pytest $(if $(findstring no:xdist,$(ARGS)),,$(XDIST)) $(ARGS)
+
+test-cluster: setup-dev
+	@tools/slurm.sh
+	OMP_NUM_THREADS=1 $(PY) -m pytest tests/test_cluster_slurm.py $(ARGS)
 
 lint: setup-dev
 	$(PY) -m ruff check .
