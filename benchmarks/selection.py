@@ -131,7 +131,7 @@ def selections(engine: Engine, count: int, patience: float, picture: Path | None
             page = browser.new_page(viewport={"width": 1366, "height": 1100})
             page.set_default_timeout(30_000)
             run_notebook_in(page, address, "map.ipynb")
-            page.wait_for_selector(engine.area, timeout=90_000)
+            page.wait_for_selector(engine.area, timeout=300_000)
             wait_for((folder / "selected.json").exists, "Python's word")
             area = page.locator(engine.area).first
             area.scroll_into_view_if_needed()

@@ -22,10 +22,10 @@ SPAN = 10.0  # of a start, the range that umap-learn itself gives its spectral o
 def _pca(points: np.ndarray, n_components: int, seed: int, k: int, min_dist: float, start: Start) -> Flat:
     """Principal components; each axis points to where its largest loading is positive."""
     centred = points.astype(np.float64) - points.mean(axis=0, dtype=np.float64)
-    _, singular, axes = np.linalg.svd(centred, full_matrices=False)
-    axes = axes[:n_components]
+    values, vectors = np.linalg.eigh(centred.T @ centred)  # for many points far cheaper than their SVD
+    axes = vectors.T[::-1][:n_components]
     axes *= np.sign(axes[np.arange(n_components), np.abs(axes).argmax(axis=1)])[:, None]
-    share = float((singular[:n_components] ** 2).sum() / max((singular**2).sum(), 1e-12))
+    share = float(values[::-1][:n_components].sum() / max(values.sum(), 1e-12))
     return (centred @ axes.T).astype(np.float32), {"variance shown": round(share, 3)}, f"numpy {np.__version__}"
 
 

@@ -1,4 +1,4 @@
-"""The explorer in a real browser: JupyterLab on loopback with real mouse and keys, and the saved page without network.
+"""The explorer in a real browser: JupyterLab on loopback, real mouse and keys, and the saved page without a network.
 
 One test a page, so that a worker of pytest-xdist starts one server and no more.
 """

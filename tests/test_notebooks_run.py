@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -52,17 +53,26 @@ def test_02_prompts(work, common):
 
 def test_03_pretrain_then_04_and_05(work, common):
     run_dir = str(work / "runs" / "single")
-    cells = run(work, "03_pretrain", **common, run_dir=run_dir, epochs=2, batch_size=16)
+    cells = run(work, "03_pretrain", **common, run_dir=run_dir, epochs=2, batch_size=16, keep_every=1)
     assert "image/png" in kinds(cells) and (work / "runs" / "single" / "checkpoint.safetensors").is_file()
     run(work, "04_evaluate", run_dir=run_dir, work_dir=str(work))
     results = json.loads((work / "runs" / "single" / "results.json").read_text())
     assert results["generated"] and results["stand_in_teacher"] and 0 <= results["metrics"]["linear"] <= 1
-    figures = work / "figures"
+    figures, page = work / "figures", str(work / "page.html")
     cells = run(
-        work, "05_concept_space", run_dir=run_dir, work_dir=str(work), projection="pca", figures_dir=str(figures)
+        work,
+        "05_concept_space",
+        run_dir=run_dir,
+        work_dir=str(work),
+        projection="pca",
+        figures_dir=str(figures),
+        page=page,
     )
-    assert {"application/vnd.plotly.v1+json", "image/png"} <= kinds(cells)
+    assert {"image/png", "text/html"} <= kinds(cells), "without Jupyter the two maps stand there as figures"
     assert (figures / "joint_map.json").is_file() and (figures / "examples.json").is_file()
+    assert Path(page).stat().st_size > 100_000
+    told = "".join(text for cell in cells for out in cell.get("outputs", []) for text in out.get("text", []))
+    assert re.search(r"selected \d+ of \d+|nothing selected yet", told)
 
 
 @pytest.mark.parametrize("arm", ["coordinates", "full"])

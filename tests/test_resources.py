@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
 
 from c2vl_lab.bench.cluster import sbatch_options
-from c2vl_lab.bench.drive import BenchOptions, plan_suite
+from c2vl_lab.bench.drive import BenchOptions, plan_suite, write_list
 from c2vl_lab.bench.machine import Machine, this_machine
+from c2vl_lab.bench.report import _step
 from c2vl_lab.bench.resources import Resources, hours_in, resources_of, with_changes
+from c2vl_lab.bench.results import Run
 from c2vl_lab.bench.runner import _commands
+from c2vl_lab.bench.runs import begin
 from c2vl_lab.bench.suite import load_suite
 from c2vl_lab.cli import main
 from c2vl_lab.errors import ConfigError
@@ -130,3 +134,19 @@ def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path, monkeypatch, caps
     assert "wants Slurm's commands; sbatch, squeue, scontrol, srun not found" in told and told.count("\n") == 1
     assert main(["bench", "demo", "--sbatch", "=x", "--dry-run"]) == 2
     assert "--sbatch wants NAME=VALUE" in capsys.readouterr().err
+
+
+def test_the_effective_batch_stands_in_the_suites_list_and_the_manifest(tmp_path):
+    settings = ("accumulate=2", "batch_size=96")
+    options = BenchOptions(work_dir=str(tmp_path), device="cpu", settings=settings, resources={"devices": 4})
+    plan = plan_suite(load_suite("demo"), options)
+    begin(plan.runs[1])
+    (plan.runs[1].folder / "metrics.jsonl").touch()
+    write_list(plan, [])
+    other, row = json.loads((plan.folder / "suite.json").read_text())["runs"][:2]
+    assert "step" not in other, "nothing was trained"
+    assert row["step"] == {"batch_size": 96, "accumulate": 2, "micro_batch": 0, "devices": 4}
+    run = Run(plan.folder / row["id"], "complete", "any", {})
+    told = {"clips_a_step": 192, "clips_a_contrast": 96, "clips_a_device": 24.0, "devices": 4}
+    assert _step(run) == {"step": told}
+    assert _step(Run(tmp_path / "elsewhere" / "a", "complete", "any", {})) == {}

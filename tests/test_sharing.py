@@ -219,7 +219,14 @@ def test_the_readme_is_a_hugging_face_model_card_that_tells_the_numbers(packed):
     assert card.data.eval_results[0].dataset_name == "own, xsub"
     front = yaml.safe_load(text.split("---")[1])
     assert "generated-data" not in front["tags"]
-    words = ["| seed | 0 |", "| epochs | 2 |", "| precision | float32", "| teacher | none |", "| data set | own |"]
+    words = [
+        "| seed | 0 |",
+        "| epochs | 2 |",
+        "| precision | float32",
+        "| teacher | none |",
+        "| data set | own |",
+        "| labels | not used",
+    ]
     words += ["training part of xsub", "`skeletonclr`", "c2vl evaluate RUN", "Intended use and limits"]
     assert [word for word in words if word not in text] == []
 
@@ -249,10 +256,11 @@ def test_an_imported_encoder_is_measured_on_other_ground_and_packed_again(packed
     given = [f"--set=dataset={store.path}", f"--set=work_dir={tmp_path / 'work'}", "--set=device=cpu"]
     assert main(["import-encoder", str(packed[1]), "--run-dir", str(run), *given]) == 0
     moved = run.rename(tmp_path / "moved")
-    assert main(["evaluate", str(moved), "--protocols", "knn"]) == 0
+    assert main(["evaluate", str(moved), "--protocols", "knn,finetune"]) == 0
     shown = capsys.readouterr().out
     assert "was imported as it is (c2vl_lab, arm skeletonclr, trained on store:xsub)" in shown
     results = read_json(moved / "results.json")
+    assert results["protocols"]["finetune"]["not_run"] == "the encoder was imported, and is measured as it is"
     assert results["config"]["frames"] == 12 and results["encoder"]["name"] == "temporal"
     assert results["encoder"]["parameters"] > 1000
     found = load_encoder(moved, layout="kinect20")(raw(store))

@@ -63,7 +63,8 @@ def test_the_suite_runs_by_its_command_and_is_stale_when_a_recording_changes(raw
     assert [(outcome.status, outcome.error) for outcome in outcomes] == [("complete", "")]
     listed = json.loads((plan.folder / "suite.json").read_text())["runs"]
     assert len(listed) == 27 and [run["status"] for run in listed].count("complete") == 1
-    assert listed[0]["step"] == {"batch_size": 6, "accumulate": 1, "micro_batch": 0, "devices": 1}
+    trained = next(run for run in listed if run["status"] == "complete")
+    assert trained["step"] == {"batch_size": 6, "accumulate": 1, "micro_batch": 0, "devices": 1}
     assert [o.status for o in run_plan(toy_plan(raw, tmp_path / "work", *only), lambda line: None)] == ["skipped"]
     changed = raw / "ntu60" / "S001C001P001R001A001.skeleton"
     changed.write_bytes(changed.read_bytes() + b"\r\n")

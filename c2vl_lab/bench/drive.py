@@ -15,10 +15,11 @@ from c2vl_lab.bench.machine import this_machine
 from c2vl_lab.bench.notebooks import check_parameters, find_notebook, notebook_parameters
 from c2vl_lab.bench.resources import Resources, resources_of, with_changes
 from c2vl_lab.bench.runner import Outcome, Tally, clock, run_jobs
-from c2vl_lab.bench.runs import Job, is_complete
+from c2vl_lab.bench.runs import Job, card_on_disk, is_complete
 from c2vl_lab.bench.states import STATES, state_of
 from c2vl_lab.bench.suite import RunSpec, Suite, check_wants, expand, preset_name, with_settings
 from c2vl_lab.errors import ConfigError
+from c2vl_lab.logs import METRICS
 
 Say = Callable[[str], None]
 # (jobs, whether they are notebooks beside the runs, what hears of the outcomes) -> an outcome each
@@ -259,11 +260,14 @@ def _main(plan: Plan) -> str:
     return next((job.label for job in fit), "") if wanted else ""
 
 
-def _step(job: Job) -> dict[str, int]:
-    """What a step of training sees: ``batch_size`` counts the clips of all devices, each contrasted with all."""
+def _step(job: Job) -> dict[str, Any]:
+    """What a step of a run's training saw: ``batch_size`` counts the clips of all devices; empty without training."""
+    if not (job.folder / METRICS).is_file():
+        return {}
     about = notebook_parameters(job.notebook)
     values = {name: job.parameters.get(name, about[name]["default"]) for name in STEP if name in about}
-    return {name: int(value) for name, value in values.items()} | {"devices": job.devices}
+    devices = card_on_disk(job).get("devices", 1)  # with which it was done last, whatever is asked for now
+    return {"step": {name: int(value) for name, value in values.items()} | {"devices": devices}}
 
 
 def write_list(plan: Plan, outcomes: list[Outcome]) -> None:
@@ -277,7 +281,7 @@ def write_list(plan: Plan, outcomes: list[Outcome]) -> None:
         error = outcome.error if outcome else ""
         rows.append({"id": job.id, "label": job.label, "parameters": job.card["parameters"], "status": status})
         rows[-1] |= {"error": error, "executed": job.executed.relative_to(plan.folder).as_posix()}
-        rows[-1] |= {"step": _step(job)}
+        rows[-1] |= _step(job)
     looks = [{"id": job.id, "executed": f"{job.id}/executed.ipynb"} for job in [*plan.before, *plan.after]]
     card = {"format": 1, "suite": plan.suite.name, "title": plan.suite.title, "preset": plan.preset}
     card |= {"command": plan.options.command, "main": _main(plan), "runs": rows, "notebooks": looks}

@@ -65,7 +65,8 @@ class Job:
     def card(self) -> dict[str, Any]:
         """What ``run.json`` says of a run done now."""
         plain = {name: value for name, value in self.parameters.items() if shapes_run(name)}
-        more = {"training": self.training, PROTOCOLS: self.parameters.get(PROTOCOLS, "")}
+        more: dict[str, Any] = {"training": self.training, PROTOCOLS: self.parameters.get(PROTOCOLS, "")}
+        more["devices"] = self.devices if self.devices > 1 else 0
         card = {"id": self.id, "label": self.label, "parameters": plain, "code": self.code, "data": self.data}
         return card | {name: value for name, value in more.items() if value}
 

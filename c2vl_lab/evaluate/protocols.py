@@ -81,7 +81,10 @@ def _no_encoder(subject: Subject) -> str:
 
 
 def _no_trained(subject: Subject) -> str:
-    return "" if subject.encoder is not None else "the run has no encoder that could be trained"
+    if subject.encoder is None:
+        return "the run has no encoder that could be trained"
+    imported = subject.experiment.imported is not None  # its clips are made in a way of its own, its layers maybe too
+    return "the encoder was imported, and is measured as it is" if imported else ""
 
 
 def _no_few_trained(subject: Subject) -> str:

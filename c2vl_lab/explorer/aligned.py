@@ -20,6 +20,7 @@ from c2vl_lab.project import Projection, project_joint
 
 VERSION = 1  # of the saved form and of how maps are aligned
 NEAR = 5  # neighbours between which a new point is placed
+MOST_FITTED = 20_000  # points that a linear map is found again by; it is linear, so these are plenty
 SAME = 1e-3  # distance of unit vectors within which float32 cannot tell them apart
 
 
@@ -107,41 +108,53 @@ def similarity(points: np.ndarray, onto: np.ndarray) -> Callable[[np.ndarray], n
     return lambda rows: scale * (rows - from_mean) @ turn + to_mean
 
 
-def place(query: np.ndarray, points: Mapping[str, np.ndarray], projection: Projection, near: int = NEAR) -> np.ndarray:
-    """(n, d) where new points belong on a finished map.
+class Placer:
+    """Where new points belong on a finished map.
 
     PCA is linear and gives its own answer. Elsewhere a new point lies between the places of its nearest points, weighed
     by their nearness, as umap-learn's transform places it at first (without its further steps; our choice, since
     this holds for every method). A point that the map was made of comes to its own place.
 
     Args:
-        query: (n, D) unit-length points.
-        points: what the map was made of.
+        points: modality to (N, D) unit-length points that the map was made of.
         projection: the map.
         near: how many points a new one lies between.
-
-    Raises:
-        DataError: the new points have another D.
     """
-    known = [m for m in projection.coordinates if m in points]
-    rows, flat = (np.concatenate([np.asarray(own[m]) for m in known]) for own in (points, projection.coordinates))
-    if query.ndim != 2 or query.shape[1] != rows.shape[1]:
-        raise DataError(f"The map was made of points of {rows.shape[1]} dimensions, found {query.shape}.")
-    kept = np.isfinite(rows).all(axis=1) & np.isfinite(flat).all(axis=1)
-    rows, flat = rows[kept], flat[kept]
-    if projection.method == "pca":
-        one = np.ones((len(rows), 1))
-        answer, *_ = np.linalg.lstsq(np.hstack([rows, one]).astype(float), flat.astype(float), rcond=None)
-        return (np.hstack([query, np.ones((len(query), 1))]) @ answer).astype(np.float32)
-    places = np.empty((len(query), flat.shape[1]), np.float32)
-    for k, own in enumerate(query):
-        distance = np.sqrt(np.maximum(2 - 2 * (rows @ own), 0))
-        best = np.argpartition(distance, min(near, len(rows)) - 1)[:near]
+
+    def __init__(self, points: Mapping[str, np.ndarray], projection: Projection, near: int = NEAR):
+        known = [m for m in projection.coordinates if m in points]
+        rows, flat = (np.concatenate([np.asarray(own[m]) for m in known]) for own in (points, projection.coordinates))
+        kept = np.isfinite(rows).all(axis=1) & np.isfinite(flat).all(axis=1)
+        self._rows, self._flat, self._near = rows[kept], flat[kept], min(near, int(kept.sum()))
+        self._linear: np.ndarray | None = None  # (D + 1, d)
+        if projection.method == "pca":
+            some = slice(None, None, max(1, len(self._rows) // MOST_FITTED))
+            self._linear, *_ = np.linalg.lstsq(_with_one(self._rows[some]), self._flat[some].astype(float), rcond=None)
+
+    def __call__(self, query: np.ndarray) -> np.ndarray:
+        """(n, d) places of (n, D) unit-length points.
+
+        Raises:
+            DataError: the new points have another D.
+        """
+        if query.ndim != 2 or query.shape[1] != self._rows.shape[1]:
+            raise DataError(f"The map was made of points of {self._rows.shape[1]} dimensions, found {query.shape}.")
+        if self._linear is not None:
+            return (_with_one(query) @ self._linear).astype(np.float32)
+        return np.stack([self._between(own) for own in query])
+
+    def _between(self, point: np.ndarray) -> np.ndarray:
+        distance = np.sqrt(np.maximum(2 - 2 * (self._rows @ point.astype(self._rows.dtype)), 0))
+        best = np.argpartition(distance, self._near - 1)[: self._near]
         weight = 1 / np.maximum(distance[best], SAME)
         if distance[best].min() <= SAME:
             weight = (distance[best] <= SAME).astype(float)
-        places[k] = (weight / weight.sum()) @ flat[best]
-    return places
+        return ((weight / weight.sum()) @ self._flat[best]).astype(np.float32)
+
+
+def _with_one(rows: np.ndarray) -> np.ndarray:
+    """(n, D + 1) with ones behind, so that a product also shifts."""
+    return np.hstack([rows.astype(float), np.ones((len(rows), 1))])
 
 
 def save_projection(projection: Projection, path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -74,7 +73,6 @@ def _group(space: JointSpace, clip: int, modality: str, fps: float) -> dict[str,
 
 def _neighbour(space: JointSpace, clip: int, other: int, score: float, modality: str, fps: float) -> dict[str, Any]:
     name, kinds = space.names[other], space.table["class"]
-    said: Sequence[str] = space.sentences.get(name, ()) if modality == "language" else ()
     found = _pictures(space, name)[:1] if modality == "vision" else []
     return {
         "clip": other,
@@ -82,7 +80,7 @@ def _neighbour(space: JointSpace, clip: int, other: int, score: float, modality:
         "class": str(kinds.iloc[other]),
         "same": bool(kinds.iloc[other] == kinds.iloc[clip]),
         "score": score,
-        "sentence": str(said[0]) if said else "",
+        "sentence": space.sentence_of(name) if modality == "language" else "",
         "picture": address(found[0], SMALL) if found else "",
         "motion": _motion(space, other, FEW_FRAMES, fps),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pandas as pd
 
 from c2vl_lab.errors import C2VLError, ConfigError, near_miss
 from c2vl_lab.explorer import handing, page
-from c2vl_lab.explorer.aligned import place, save_projection
+from c2vl_lab.explorer.aligned import Placer, save_projection
 from c2vl_lab.explorer.cards import clip_card
 from c2vl_lab.explorer.scene import hit_rows
 from c2vl_lab.explorer.space import CLASS_PROMPT, SKELETON, Finder, nearest
@@ -103,8 +104,13 @@ class ConceptExplorer(ExplorerState):
         if self._query is None:
             return []
         main = self.space.main
-        at = place(self._query[None], self._main, self.maps[main])[0]
+        at = self._placer(self._query[None])[0]
         return [[float(v) for v in at] if getattr(self.widget, side) == main else None for side in SIDES]
+
+    @cached_property
+    def _placer(self) -> Placer:
+        """Places a search on the main view's map."""
+        return Placer(self._main, self.maps[self.space.main])
 
     def _finder(self, what: str) -> Finder:
         if self.space.finder is None:

@@ -43,7 +43,7 @@ def scene_of(space: JointSpace, columns: Mapping[str, Column], maps: Mapping[str
             for name, c in columns.items()
         },
         "told": [name for name in TOLD if name in columns],
-        "sentences": _first_sentences(space) if len(space) <= MOST_TOLD else [],
+        "sentences": _sentences(space) if len(space) <= MOST_TOLD else [],
         "views": list(maps),
         "stages": list(space.stages),
         "searches": several,
@@ -82,18 +82,17 @@ def map_of(space: JointSpace, view: str, projection: Projection) -> dict[str, An
 
 def hit_rows(space: JointSpace, rows: Sequence[int], scores: Sequence[float]) -> list[dict[str, Any]]:
     """What was found, nearest first, as plain values."""
-    names, kinds = space.names, space.table["class"].tolist()
+    found = space.table[["name", "class"]].iloc[list(rows)]
     return [
-        {"clip": int(row), "name": names[row], "class": str(kinds[row]), "score": round(float(score), 6)}
-        for row, score in zip(rows, scores, strict=True)
+        {"clip": int(row), "name": str(name), "class": str(kind), "score": round(float(score), 6)}
+        for row, name, kind, score in zip(rows, found["name"], found["class"], scores, strict=True)
     ]
 
 
-def _first_sentences(space: JointSpace) -> list[str]:
-    """The first sentence of each clip, cut."""
+def _sentences(space: JointSpace) -> list[str]:
+    """The rarest sentence of each clip, cut."""
     found = []
     for name in space.names:
-        said = space.sentences.get(name, ())
-        text = str(said[0]) if said else ""
+        text = space.sentence_of(name)
         found.append(text if len(text) <= SENTENCE else text[: SENTENCE - 2] + " …")
     return found

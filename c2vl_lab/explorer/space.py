@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -105,6 +107,16 @@ class JointSpace:
         clips["sentence"] = [" ".join(self.sentences.get(name, ())) for name in self.names]
         clips.attrs["classes"] = list(self.classes)
         return clips
+
+    @cached_property
+    def _said(self) -> Counter[str]:
+        """How many clips each sentence is said of."""
+        return Counter(sentence for own in self.sentences.values() for sentence in set(own))
+
+    def sentence_of(self, name: str) -> str:
+        """The rarest of a clip's sentences, which tells it best from the others; "" where there are none."""
+        own = self.sentences.get(name, ())
+        return min(own, key=lambda sentence: self._said[sentence]) if own else ""
 
     def index_of(self, clip: str | int) -> int:
         """Row of a clip that is given by name or by row.

@@ -11,6 +11,15 @@ import pandas as pd
 from c2vl_lab.explorer.space import SKELETON, JointSpace, purity
 
 
+def views_table(space: JointSpace) -> pd.DataFrame:
+    """What each view holds: points of each modality, and their dimensions."""
+    rows = []
+    for view, points in space.views.items():
+        counts = {m: int(np.isfinite(points[m]).all(axis=1).sum()) if m in points else 0 for m in space.modalities}
+        rows.append({"view": view, **counts, "dimensions": points[SKELETON].shape[1]})
+    return pd.DataFrame(rows)
+
+
 def nearest_table(card: Mapping[str, Any]) -> pd.DataFrame:
     """The neighbours on a clip's card, one a row, ranked within each kind."""
     rows = [

@@ -68,8 +68,8 @@ def _first(description: Description, encoder: nn.Module, results: dict[str, Any]
         f"reads {own.people} bod{'y' if own.people == 1 else 'ies'} of {len(own.joints)} joints ({own.name}), the "
         f"{description.stream} stream, {description.frames} frames a clip."
     )
-    notes = [f"> {note}" for note in results.get("notes", [])]
-    return "\n>\n".join([text + "\n", *notes]) if notes else text
+    notes = "\n>\n".join(f"> {note}" for note in results.get("notes", []))
+    return f"{text}\n\n{notes}" if notes else text
 
 
 def _use() -> str:
@@ -105,17 +105,18 @@ def _training(
     rows = {
         "weights": description.origin,
         "method": f"arm `{config.get('arm', 'not known')}`" + (f", method `{fit['method']}`" if fit else ""),
-        "data set": data if trained else f"not known (measured on {data})",
+        "data set": str(config.get("pretrain_on") or data) if trained else f"not known (measured on {data})",
         "protocol": f"training part of {protocol}" if trained else "not known",
         "modalities": str(config.get("modalities", "")) if trained and teacher != "none" else "skeletons alone",
         "teacher": teacher if trained else "not known",
+        "labels": "used in training" if config.get("arm") == "supervised" else "not used in training",
         "seed": fit.get("seed", "not known"),
         "epochs": card.get("epoch", "not known"),
         "precision": card.get("precision", "not known"),
         "normalisation": f"align={way.align}, origin={way.origin}, scale={way.scale}, {way.frames} frames",
     }
     if not trained:
-        rows.pop("modalities")
+        rows = {name: own for name, own in rows.items() if name not in ("modalities", "labels")}
     return rows
 
 
@@ -133,7 +134,8 @@ def _numbers(numbers: dict[str, float], results: dict[str, Any], data: str, prot
         f"On {clips}, one run, seed {results.get('config', {}).get('seed', 'not known')}; probes learned from the "
         f"training part, nothing chosen on the test part.\n\n{_table(rows)}\n\n"
         f"Measured by `c2vl evaluate` of c2vl_lab {results.get('versions', {}).get('c2vl_lab', __version__)} on "
-        f"{results.get('device', 'an unknown device')}. Again, on data of one's own:\n\n```\n{command}\n```\n\n"
+        f"{results.get('device', 'an unknown device')}. To measure it again, or on other data:\n\n"
+        f"```\n{command}\n```\n\n"
         "`results.json` has every number with its settings, versions and the fingerprint of the data."
     )
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from c2vl_lab.data.subsets import load_subset
+from c2vl_lab.prompts.asking.desk import Desk
 from c2vl_lab.viz.tables import text_left
 
 ROWS = 12  # of a long table
@@ -210,3 +213,21 @@ def corrections(table: pd.DataFrame) -> Styler | Line:
     """The table of :meth:`~c2vl_lab.prompts.asking.desk.Desk.edits`, the latest first."""
     said = f"{len(table):,} corrections, the latest first." if len(table) else "No corrections so far."
     return top(table.iloc[::-1], said, rows=50)
+
+
+def of_subset(desk: Desk, subset: str | Path) -> dict[str, pd.DataFrame]:
+    """Every sentence of a named subset's clips, as one more list that the editor steps through.
+
+    Args:
+        desk: the answers.
+        subset: file of the subset.
+
+    Raises:
+        MissingError, DataError: no such file, or its clips are of another set.
+    """
+    found = load_subset(subset, desk.store)
+    names = [desk.store.names[row] for row in found.rows]
+    known = set(desk.names)
+    table = desk.table([name for name in names if name in known])
+    rows = table[["clip", "place"]].assign(sentence=table["text"], why=found.by)
+    return {f"subset {found.name}": rows}

@@ -34,8 +34,13 @@ def store_facts(store: SkeletonStore) -> pd.DataFrame:
     return pd.DataFrame({"value": rows})
 
 
-def text_left(table: pd.DataFrame) -> Styler:
-    """The table for a notebook with text at the left edge of its columns; markup in the data is shown as text."""
+def text_left(table: pd.DataFrame, precision: int = 1) -> Styler:
+    """The table for a notebook with text at the left edge of its columns; markup in the data is shown as text.
+
+    Args:
+        table: the table; a named index becomes a column.
+        precision: digits behind the point of numbers that are not whole.
+    """
     plain = table.reset_index() if table.index.name else table
     words = [k for k, kind in enumerate(plain.dtypes) if not pd.api.types.is_numeric_dtype(kind)]
     long = [k for k in words if plain.iloc[:, k].astype(str).str.split().explode().str.len().max() > UNBROKEN]
@@ -45,7 +50,7 @@ def text_left(table: pd.DataFrame) -> Styler:
         if columns
     ]
     shown = plain.style.hide(axis="index").set_table_styles(styles)  # type: ignore[arg-type]
-    return shown.format(precision=1, thousands=",", escape="html").format_index(escape="html", axis="columns")
+    return shown.format(precision=precision, thousands=",", escape="html").format_index(escape="html", axis="columns")
 
 
 def class_counts(store: SkeletonStore, split: Split) -> pd.DataFrame:

@@ -14,6 +14,7 @@ void main() {
 }`;
 const POINT_FRAGMENT = `#version 300 es
 precision highp float;
+uniform vec3 rim;
 in vec4 ink; flat in int mark; in float width; out vec4 color;
 float star(vec2 p) {
   float angle = atan(p.x, p.y), part = 6.2831853 / 5.0;
@@ -29,7 +30,7 @@ void main() {
     : mark == 3 ? star(p) : length(p) - 0.85;
   float edge = 2.0 / width, cover = 1.0 - smoothstep(-edge, edge, far);
   if (cover <= 0.01) discard;
-  vec3 fill = mark == 3 && far > -0.16 ? vec3(1.0) : ink.rgb;
+  vec3 fill = mark == 3 && far > -0.16 ? rim : ink.rgb;
   float alpha = min(ink.a, 0.9) * cover;
   color = vec4(fill * alpha, alpha);
 }`;
@@ -88,7 +89,7 @@ class Marks {
       gl.vertexAttribPointer(at, size, type, norm, 0, 0);
     });
   }
-  draw(view, size, bold) {
+  draw(view, size, bold, rim) {
     const gl = this.gl;
     gl.viewport(0, 0, this.canvas.width, this.canvas.height);
     gl.clearColor(0, 0, 0, 0);
@@ -112,6 +113,7 @@ class Marks {
     place(this.points);
     gl.uniform1f(at(this.points, "size"), size);
     gl.uniform1f(at(this.points, "bold"), bold / size);
+    gl.uniform3f(at(this.points, "rim"), ...rim);
     for (const lit of [0, 1]) {
       gl.uniform1f(at(this.points, "lit"), lit);
       gl.drawArrays(gl.POINTS, 0, this.count);

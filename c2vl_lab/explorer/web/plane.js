@@ -70,11 +70,15 @@ class Plane {
     const crowd = this.visible.length > 40000 ? 4 : this.visible.length > 8000 ? 6 : 8;
     const size = crowd * this.ratio * Math.min(2, Math.sqrt(this.zoom)) * Math.max(1, Math.min(this.wide, this.tall) / 520);
     this.marks.draw({ scale: [sx, sy], shift: [-this.center[0] * sx, -this.center[1] * sy] }, size,
-      26 * this.ratio * Math.max(1, Math.min(this.wide, this.tall) / 620));
+      26 * this.ratio * Math.max(1, Math.min(this.wide, this.tall) / 620), this.ground());
     this.pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     this.pen.clearRect(0, 0, this.wide, this.tall);
     this.extra(this.pen, this);
     if (this.path && this.path.length > 1) this.outline();
+  }
+  ground() { // the colour behind the marks, 0 to 1
+    const color = getComputedStyle(this.host).backgroundColor.match(/[\d.]+/g) || [255, 255, 255];
+    return color.slice(0, 3).map((value) => value / 255);
   }
   outline() {
     const pen = this.pen;
