@@ -58,7 +58,7 @@ def test_thirty_kills_end_in_the_weights_of_an_unbroken_run(tmp_path):
     assert [kill["end"] for kill in told["kills"]] == ["signal 9"] * kills.KILLS
     assert told["kills"][-1]["epoch"] < kills.SELDOM.epochs, "a kill came after the end of training"
     halves = {name for kill in told["kills"] for name in kill["left"]}
-    assert len(halves) >= 9, "too few kills fell into the writing of a file"
+    assert len(halves) >= 5, "too few kills fell into the writing of a file"
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
     assert [path.name for path in (tmp_path / "cut").glob(".*")] == [".training.lock"], "halves of files are left"
     assert read_status(tmp_path / "cut")["state"] == "done"
