@@ -7,7 +7,9 @@
 #   make bench-step                                whole training steps against the targets on an H200
 #   make bench-probes                              probes and neighbours on features of NTU-60's size
 #   make fuzz                                      5,000 damaged inputs through every reader (COUNT=, SEED=)
-#   make test | make lint | make lab | make setup | make clean
+#   make test                                      the tests, a process a core (C2VL_TEST_WORKERS=, 0: in this one; ARGS=)
+#   make test-cluster                              suites in a real one-machine Slurm (installs Debian's packages where it may)
+#   make lint | make lab | make setup | make clean
 
 SUITE   ?= demo
 DATA    ?=
@@ -15,13 +17,15 @@ PRESET  ?=
 WORKERS ?=
 COUNT   ?= 5000
 SEED    ?= 0
+C2VL_TEST_WORKERS ?= logical
+XDIST   := -n $(C2VL_TEST_WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PY      := .venv/bin/python
 export PYTHON
 # The weights come with the packages; nothing is fetched while the workbench runs.
 export HF_HUB_OFFLINE ?= 1
 export TRANSFORMERS_OFFLINE ?= 1
 
-.PHONY: help setup setup-dev demo bench bench-data bench-teachers bench-encoder bench-step bench-probes fuzz test lint format lab clean
+.PHONY: help setup setup-dev demo bench bench-data bench-teachers bench-encoder bench-step bench-probes fuzz test test-cluster lint format lab clean
 
 help:
 	@sed -n 's/^# *make /make /p' Makefile
@@ -57,9 +61,15 @@ bench-probes: setup-dev
 fuzz: setup-dev
 	OMP_NUM_THREADS=1 $(PY) -m benchmarks.fuzz --seed $(SEED) --count $(COUNT) $(ARGS)
 
-# One thread each: the test bodies are tiny, and more threads only wait for one another.
+# One thread each: the test bodies are tiny, and more threads only wait for one another. A process for each core, four at
+# most, for each holds up to 1.5 GB. A file stays in one process, since its tests share what is dear to make; taken by
+# their names the files part evenly, and taken by their numbers of tests, xdist's own order, they do not.
 test: setup-dev
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PY) -m pytest $(ARGS)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PY) -m pytest $(if $(findstring no:xdist,$(ARGS)),,$(XDIST)) $(ARGS)
+
+test-cluster: setup-dev
+	@tools/slurm.sh
+	OMP_NUM_THREADS=1 $(PY) -m pytest tests/test_cluster_slurm.py $(ARGS)
 
 lint: setup-dev
 	$(PY) -m ruff check .

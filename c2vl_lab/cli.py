@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -13,8 +12,19 @@ from typing import Any
 
 from c2vl_lab import __version__
 from c2vl_lab.cli_ask import add_ask, ask_dataset
+from c2vl_lab.cli_bench import add_bench, bench_suite
 from c2vl_lab.cli_evaluate import add_evaluate, add_fuse, evaluate_runs, fuse_streams
 from c2vl_lab.cli_pretrain import add_pretrain, pretrain_run
+from c2vl_lab.cli_share import (
+    add_export_encoder,
+    add_import_encoder,
+    add_pack,
+    add_unpack,
+    export_run,
+    import_run,
+    pack_run,
+    unpack_archive,
+)
 from c2vl_lab.errors import C2VLError, ConfigError, MissingError
 from c2vl_lab.training.stopping import StoppedError
 
@@ -46,6 +56,21 @@ def _as_interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
+def _end_in_order(run_dir: str) -> None:
+    """SIGTERM asks a training in ``run_dir`` for a checkpoint; a second interrupts, as the first where none trains."""
+    from c2vl_lab.logs import STOP, read_status
+
+    def hear(number: int, frame: Any) -> None:
+        if run_dir and read_status(Path(run_dir)).get("state") == "running" and not (Path(run_dir) / STOP).exists():
+            (Path(run_dir) / STOP).touch()
+            return
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, hear)
+    if "SLURM_JOB_ID" in os.environ:  # Slurm's warning goes to all of a job; who is to hear it asks for a checkpoint
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+
+
 def _say(line: str) -> None:
     print(line, flush=True)
 
@@ -54,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="c2vl", description="The C2VL workbench: vision-language meets the skeleton.")
     parser.add_argument("--version", action="version", version=f"c2vl_lab {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_bench(_command(commands, "bench", "run a suite and write its report", _bench))
+    add_bench(_command(commands, "bench", "run a suite and write its report", _bench))
     add_pretrain(_command(commands, "pretrain", "train one encoder, on one device or several", _pretrain))
     _add_run(_command(commands, "run", "execute a notebook with parameters", _run, add_help=False))
     _add_data(_command(commands, "data", "read a data set and show what it holds", _data))
@@ -62,9 +87,17 @@ def _parser() -> argparse.ArgumentParser:
     add_ask(_command(commands, "ask", "ask a model about every clip", _ask))
     add_evaluate(_command(commands, "evaluate", "measure finished runs by the field's protocols", _evaluate))
     add_fuse(_command(commands, "fuse", "fuse finished runs on joints, bones and motion", _fuse))
+    add_pack(_command(commands, "pack", "put a run's encoder, card and results into one file for others", _pack))
+    add_unpack(_command(commands, "unpack", "check a packed encoder and write its files into a folder", _unpack))
+    add_export_encoder(
+        _command(commands, "export-encoder", "write an encoder as ONNX or for torch alone", _export_encoder)
+    )
+    add_import_encoder(_command(commands, "import-encoder", "make a run of somebody else's encoder", _import_encoder))
     report = _command(commands, "report", "write the report of a suite's runs again", _report)
     report.add_argument("runs", help="folder of a suite's runs, for example work/runs/demo/cpu")
     report.add_argument("--output", default="", metavar="DIR", help="default: reports/<suite>-<preset>")
+    report.add_argument("--work", default="", metavar="DIR", help="stores, to fuse streams; default: the runs'")
+    report.add_argument("--data", default="", metavar="DIR", help="published files, for a store that is gone")
     report.add_argument("--published", default="", metavar="FILE", help="more published numbers to stand beside: CSV")
     _command(commands, "suites", "list the suites", _suites)
     return parser
@@ -74,26 +107,6 @@ def _command(commands, name: str, text: str, call: Callable[..., int], **more: A
     parser = commands.add_parser(name, help=text, description=text, **more)
     parser.set_defaults(call=call)
     return parser
-
-
-def _add_bench(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("suite", help="a name of `c2vl suites`, or one's own .yml file")
-    parser.add_argument("--data", default="", metavar="DIR", help="folder of the published files")
-    parser.add_argument("--preset", default="", help="a preset of the suite; default: its first")
-    parser.add_argument("--workers", type=int, default=0, metavar="N", help="runs at once; default: one a GPU or core")
-    parser.add_argument("--only", action="append", default=[], metavar="NAME=VALUE", help="some of the runs: arm=full")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        dest="settings",
-        help="a parameter of all runs: dataset=work/stores/mine",
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--work", default="work", metavar="DIR", help="stores, caches and runs")
-    parser.add_argument("--reports", default="reports", metavar="DIR", help="reports are written here")
-    parser.add_argument("--dry-run", action="store_true", help="list the runs and which are complete")
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
@@ -129,38 +142,8 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from c2vl_lab.bench.drive import BenchOptions, describe_plan, plan_suite, run_plan
-    from c2vl_lab.bench.suite import load_suite
-
-    if options.workers < 0:
-        raise ConfigError(f"--workers wants 1 or more (0: chosen for the machine), found {options.workers}.")
-    # a report is sent to others: where the data lay on this machine is nobody's business
-    places = [options.data, *(text.partition("=")[2] for text in options.settings)]
-    given = list(options.given)
-    for place in filter(os.path.isabs, places):
-        given = [text.replace(place, "DATA") for text in given]
-    command = shlex.join(["c2vl", *given])
-    bench = BenchOptions(
-        data_dir=options.data,
-        preset=options.preset,
-        only=tuple(options.only),
-        settings=tuple(options.settings),
-        workers=options.workers,
-        device=options.device,
-        work_dir=options.work,
-        reports_dir=options.reports,
-        command=command,
-    )
-    plan = plan_suite(load_suite(options.suite), bench)
-    if options.dry_run:
-        print("\n".join(describe_plan(plan)))
-        return 0
     signal.signal(signal.SIGTERM, _as_interrupt)  # a job manager's "end" is as orderly as Ctrl-C
-    outcomes = run_plan(plan, _say)
-    failed = any(outcome.status == "failed" for outcome in outcomes)
-    if plan.report.is_file():
-        _say(f"The report: {plan.report.resolve()}")
-    return 1 if failed else 0
+    return bench_suite(options, _say)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -175,6 +158,7 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     parameters = _parameters_in(Path(options.file)) if options.file else {}
     parameters |= dict(options.parameters)
+    _end_in_order(str(parameters.get("run_dir", "")))
     output = Path(options.output or Path("work") / "notebooks" / notebook.name)
     print(f"Executed notebook: {run_notebook(notebook, parameters, output, _say)}")
     return 0
@@ -248,7 +232,7 @@ def _ask(options: argparse.Namespace) -> int:
 
 
 def _pretrain(options: argparse.Namespace) -> int:
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    _end_in_order("")
     return pretrain_run(options, _say)
 
 
@@ -260,15 +244,33 @@ def _fuse(options: argparse.Namespace) -> int:
     return fuse_streams(options, _say)
 
 
+def _pack(options: argparse.Namespace) -> int:
+    return pack_run(options, _say)
+
+
+def _unpack(options: argparse.Namespace) -> int:
+    return unpack_archive(options, _say)
+
+
+def _export_encoder(options: argparse.Namespace) -> int:
+    return export_run(options, _say)
+
+
+def _import_encoder(options: argparse.Namespace) -> int:
+    return import_run(options, _say)
+
+
 def _report(options: argparse.Namespace) -> int:
     from c2vl_lab.artifacts import read_json
     from c2vl_lab.bench.report import build_report
+    from c2vl_lab.evaluate.suite_streams import fuse_suite
 
     runs = Path(options.runs)
     if not (runs / "suite.json").is_file():
         raise MissingError(f"{runs} is no folder of a suite's runs (no suite.json in it). Run c2vl bench first.")
     card = read_json(runs / "suite.json")
     output = Path(options.output or Path("reports") / f"{card['suite']}-{card['preset']}")
+    fuse_suite(runs, options.work, options.data, _say)
     title = f"{card['title']} ({card['preset']} preset)"
     print(f"The report: {build_report(runs, output, title, card['command'], options.published)}")
     return 0

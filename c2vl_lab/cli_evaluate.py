@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c2vl_lab.errors import MissingError
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -24,7 +22,17 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
         "--protocols",
         default="all",
         metavar="NAMES",
-        help="with commas between: linear, knn, semi, cluster, retrieval, zero-shot, robust; all (the default)",
+        help="with commas between: linear, knn, semi, cluster, retrieval, zero-shot, robust; all (the default) are "
+        "these, on frozen features; finetune, scratch, semi-finetune, semi-scratch and transfer train the encoder",
+    )
+    parser.add_argument(
+        "--on", default="", metavar="SET:PROTOCOL", help="where transfer leads, as in utd-mhad:xsub; several with +"
+    )
+    parser.add_argument(
+        "--tuning",
+        default="",
+        metavar="SETTINGS",
+        help="of what trains the encoder: default, aimclr or cmd, then changes, as in 'cmd epochs=20 seeds=1'",
     )
     parser.add_argument(
         "--against", default="", metavar="RUN", help="another run, evaluated before: paired tests on the same clips"
@@ -50,14 +58,16 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
 
 def evaluate_runs(options: argparse.Namespace, say: Say) -> int:
     """Run ``c2vl evaluate``: measure, print every number with its settings, keep them in each run's results.json."""
-    from c2vl_lab.evaluate.protocols import check_protocols
+    from c2vl_lab.evaluate.paired import comparison_table, tuned_against_scratch, two_runs
+    from c2vl_lab.evaluate.protocols import check_wanted
     from c2vl_lab.evaluate.run import evaluate
     from c2vl_lab.viz.tables import metric_table, protocol_settings, protocol_table
 
-    check_protocols(options.protocols)  # before anything is opened
+    check_wanted(options.protocols, options.tuning, options.on)  # before anything is opened
     for run in options.runs:
         say(f"{run}")
-        results = evaluate(_opened(run, options), run, say, options.protocols, options.class_splits)
+        asked = options.protocols, options.class_splits, options.tuning, options.on
+        results = evaluate(opened_run(run, options), run, say, *asked)
         records = results.get("protocols", {})
         say(_text(metric_table(results).reset_index(names="")))
         if records:
@@ -65,8 +75,11 @@ def evaluate_runs(options: argparse.Namespace, say: Say) -> int:
             say("\nSettings\n" + _text(protocol_settings(records)))
         for note in results["notes"]:
             say(note)
+        if tuned := tuned_against_scratch(run):
+            say("\nFine-tuned against from scratch\n" + _text(comparison_table(tuned, "fine-tuned", "from scratch")))
         if options.against:
-            say("\n" + _text(_paired(Path(run), Path(options.against))))
+            found = two_runs(Path(run), Path(options.against))
+            say("\n" + _text(comparison_table(found, Path(run).name, Path(options.against).name)))
     return 0
 
 
@@ -76,7 +89,7 @@ def fuse_streams(options: argparse.Namespace, say: Say) -> int:
     from c2vl_lab.viz.tables import protocol_settings, protocol_table
 
     runs = stream_runs(options.runs)
-    experiment = _opened(runs["joint"], options)
+    experiment = opened_run(runs["joint"], options)
     output = Path(options.output or f"{str(runs['joint']).rstrip('/')}-fused")
     outcome = fuse_runs(experiment.store, experiment.split, runs, experiment.config.seed)
     record = save_fusion(outcome, experiment.store, output)
@@ -86,38 +99,21 @@ def fuse_streams(options: argparse.Namespace, say: Say) -> int:
     return 0
 
 
-def _opened(run: str | Path, options: argparse.Namespace) -> Experiment:
-    """The run's experiment, with data and caches where the options say."""
+def opened_run(run: str | Path, options: argparse.Namespace) -> Experiment:
+    """The run's experiment, with data and caches where the options say; an encoder in the run's folder is its own.
+
+    Raises:
+        C2VLError: a file is missing or damaged, or the data are not there.
+    """
     from c2vl_lab.config import from_dict
     from c2vl_lab.experiment import RunConfig, load_config, open_experiment
+    from c2vl_lab.sharing.encoder_file import FILE as ENCODER
 
     places = {"data_dir": options.data, "work_dir": options.work, "device": options.device}
     settings: dict[str, Any] = load_config(run) | {name: place for name, place in places.items() if place}
+    if settings.get("encoder_from") and (Path(run) / ENCODER).is_file():
+        settings["encoder_from"] = str(run)  # wherever the folder was moved to
     return open_experiment(from_dict(RunConfig, settings, where=str(run)))
-
-
-def _paired(run: Path, other: Path) -> pd.DataFrame:
-    """Every prediction that both runs keep, clip by clip: difference, its interval, and McNemar's exact p."""
-    import pandas as pd
-
-    from c2vl_lab.bench.statistics import compare_files
-
-    for folder in (run, other):
-        if not (folder / "predictions.parquet").is_file():
-            raise MissingError(f"{folder} keeps no predictions. Evaluate it first: c2vl evaluate {folder}")
-    found = compare_files(run / "predictions.parquet", other / "predictions.parquet")
-    rows = [
-        (
-            name,
-            f"{100 * own.difference:+.1f}",
-            f"{100 * own.low:+.1f} to {100 * own.high:+.1f}",
-            f"{own.only_first[0]} / {own.only_second[0]}",
-            "< 0.001" if own.p_values[0] < 0.001 else f"{own.p_values[0]:.3f}",
-        )
-        for name, own in found.items()
-    ]
-    columns = ["prediction", "points", "95 % over clips", f"only {run.name} / {other.name}", "McNemar p"]
-    return pd.DataFrame(rows, columns=columns)
 
 
 def _text(table: pd.DataFrame) -> str:

@@ -19,6 +19,8 @@ import torch.distributed
 from torch import Tensor
 from torch.nn.functional import pad
 
+from c2vl_lab.errors import ConfigError
+
 PATIENCE = timedelta(minutes=30)  # for the slowest of the processes, before the others give up
 
 
@@ -74,6 +76,9 @@ def joined(device: str) -> Iterator[None]:
 
     Args:
         device: "cpu" (gloo), or "cuda" (nccl), which means this process's own GPU from then on.
+
+    Raises:
+        ConfigError: one GPU by its number, for several processes.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield
@@ -81,7 +86,13 @@ def joined(device: str) -> Iterator[None]:
     if device == "cpu":
         torch.distributed.init_process_group("gloo", timeout=PATIENCE)
     else:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        processes = int(os.environ["WORLD_SIZE"])
+        if ":" in device and processes > 1:
+            raise ConfigError(
+                f"device '{device}' is one GPU, and torchrun started {processes} processes, which take one each; "
+                "wanted 'auto', 'cuda' or 'cpu'."
+            )
+        torch.cuda.set_device(device if ":" in device else int(os.environ["LOCAL_RANK"]))
         torch.distributed.init_process_group("cpu:gloo,cuda:nccl", timeout=PATIENCE)
     yield
     gc.collect()  # what still holds the group would end it, and its threads, while the interpreter is taken down

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from c2vl_lab.artifacts import fingerprint, read_json, write_json
+from c2vl_lab.artifacts import fingerprint
 from c2vl_lab.concepts import (
     ConceptSpace,
     PooledEachStep,
@@ -22,7 +22,6 @@ from c2vl_lab.concepts import (
 )
 from c2vl_lab.config import replace, to_dict
 from c2vl_lab.data.datasets import open_dataset
-from c2vl_lab.data.disk import write_remedy
 from c2vl_lab.data.joined import ClipRows, check_sources, in_layout, parse_sources, training_clips
 from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.data.mapping import common_layout
@@ -30,8 +29,8 @@ from c2vl_lab.data.protocols import Split, make_split
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.data.transforms import VERSION as PREPARED
 from c2vl_lab.data.transforms import prepare
-from c2vl_lab.dist import rank
-from c2vl_lab.errors import MissingError, StorageError
+from c2vl_lab.errors import MissingError
+from c2vl_lab.imported import with_imported
 from c2vl_lab.learners.base import Learner
 from c2vl_lab.prompts.asking.opening import ANSWERS, open_answers
 from c2vl_lab.prompts.kinematic import CAPTIONER_VERSION, caption_store
@@ -42,6 +41,9 @@ from c2vl_lab.prompts.video import VideoPictures
 from c2vl_lab.regression import place_targets
 from c2vl_lab.run_checks import check_captions, check_classes
 from c2vl_lab.run_config import ARMS, TRAINED, RunConfig
+from c2vl_lab.run_files import keep_skeleton, write_config
+from c2vl_lab.run_files import load_config as load_config  # its first home
+from c2vl_lab.sharing.opening import OpenedEncoder
 from c2vl_lab.teachers import Teacher, load_teacher
 from c2vl_lab.teachers.feature_files import FeatureRows
 from c2vl_lab.teachers.files import FileTeacher
@@ -71,6 +73,7 @@ class Experiment:
         device: where to compute.
         layout: the joints of ``clips``; those that all sets share where others are trained on.
         sources: the sets that are trained on where it is not this one alone, each opened for itself.
+        imported: the encoder of arm "imported".
     """
 
     config: RunConfig
@@ -81,6 +84,7 @@ class Experiment:
     layout: JointLayout
     progress: Progress = None
     sources: list[Experiment] = field(default_factory=list)
+    imported: OpenedEncoder | None = None
     _training: dict[str, FeatureRows] = field(default_factory=dict)
     _joined: dict[str, FeatureRows] = field(default_factory=dict)
     _raw: dict[str, FeatureRows] = field(default_factory=dict)
@@ -314,6 +318,9 @@ def open_experiment(config: RunConfig, progress: Progress = None) -> Experiment:
     device = pick_device(config.device)
     if progress:
         progress(f"{store.dataset}: {len(store)} clips, device {device}")
+    if config.arm == "imported":
+        config, taken, clips = with_imported(config, store, device, progress)
+        return Experiment(config, store, split, clips, device, taken.layout, progress, imported=taken)
     clips = prepare(store, config.prepare_config(), Path(config.work_dir) / "cache", progress)
     opened = Experiment(config, store, split, clips, device, store.layout, progress)
     return _with_sources(opened, progress) if config.pretrain_on else opened
@@ -329,7 +336,7 @@ def _with_sources(target: Experiment, progress: Progress) -> Experiment:
         target.sources.append(open_experiment(replace(config, **own), progress))
     check_sources(target.sources, target, config.looked_up_by_name)
     target.layout = common_layout([store.layout, *[source.store.layout for source in target.sources]])
-    target.clips = in_layout(target, target.layout)
+    target.clips = in_layout(store, target.clips, target.layout)
     return target
 
 
@@ -350,22 +357,12 @@ def pretrain(experiment: Experiment, run_dir: str | Path, progress: Progress = N
     if experiment.config.arm in TRAINED:
         data = experiment.training_set()
         if not (run_dir / CHECKPOINT).exists():  # a run that is stopped or killed is to say what it was
-            _write_config(experiment, run_dir)
+            write_config(experiment.config, run_dir)
         with signals_as_stop() as stop:
             learner = fit(experiment.config.fit_config(), data, run_dir, experiment.device, progress, stop)
-    _write_config(experiment, run_dir)
+    write_config(experiment.config, run_dir)
+    keep_skeleton(experiment.config, experiment.layout, experiment.clips.shape[2], run_dir)
     return learner
-
-
-def _write_config(experiment: Experiment, run_dir: Path) -> None:
-    """The run's settings beside its checkpoint; of several processes one writes."""
-    if rank() > 0:
-        return
-    try:
-        write_json(run_dir / "config.json", to_dict(experiment.config))
-    except OSError as error:
-        remedy = write_remedy(error.errno, "run folder (run_dir)")
-        raise StorageError(f"{run_dir}/config.json cannot be written ({error.strerror or error}). {remedy}.") from error
 
 
 def load_learner(experiment: Experiment, run_dir: str | Path) -> Learner:
@@ -387,13 +384,3 @@ def load_learner(experiment: Experiment, run_dir: str | Path) -> Learner:
     learner = build_learner(config, data, experiment.device)
     restore(tensors, learner, None)
     return learner
-
-
-def load_config(run_dir: str | Path) -> dict[str, Any]:
-    """Settings of an earlier run."""
-    path = Path(run_dir) / "config.json"
-    if not path.exists():
-        raise MissingError(
-            f"No config.json in {run_dir}. It is no run folder; 03_pretrain or `c2vl pretrain` makes one."
-        )
-    return read_json(path)

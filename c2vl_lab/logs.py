@@ -99,13 +99,13 @@ def read_status(run_dir: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         return {}
     here = found.get("host") == socket.gethostname()
-    if found.get("state") == "running" and here and not _alive(found.get("pid")):
+    if found.get("state") == "running" and here and not is_alive(found.get("pid")):
         found["state"] = "killed"
     return found
 
 
-def _alive(pid: Any) -> bool:
-    """Whether a process of this number is there; one that has ended and waits for its parent is not."""
+def is_alive(pid: Any) -> bool:
+    """Whether a process of this number is there on this machine; one that has ended and waits for its parent is not."""
     if not isinstance(pid, int) or pid < 1:
         return False
     try:

@@ -179,7 +179,7 @@ class ConceptContrast(nn.Module):
         pairs = {f"{SKELETON}-{m}": (skeleton[m], concept[m]) for m in concept}
         if len(concept) == 2 and self.config.vision_language_pair:
             pairs["vision-language"] = (concept["vision"], concept["language"])
-        targets = self._targets(momentum, concepts, alpha) if momentum is not None else None
+        targets = self.targets(momentum, concepts, alpha) if momentum is not None else None
         terms = {}
         for name, (a, b) in pairs.items():
             forward, backward = match_probabilities(a, b, kappa), match_probabilities(b, a, kappa)
@@ -191,9 +191,7 @@ class ConceptContrast(nn.Module):
         return terms
 
     @torch.no_grad()
-    def _targets(
-        self, momentum, concepts: dict[str, Tensor], alpha: float | Tensor
-    ) -> dict[str, tuple[Tensor, Tensor]]:
+    def targets(self, momentum, concepts: dict[str, Tensor], alpha: float | Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         """(y^{a->b}, y^{b->a}) per pair. Inter-modal cross-consistency is what the same row gets elsewhere:
 
         - skeleton->language takes the EMA model's skeleton->vision row, and the reverse;

@@ -7,7 +7,7 @@ of the k nearest neighbours is the same before and after).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -164,6 +164,30 @@ def neighbourhood_quality(
         shared += int((true_rank <= k).sum())
     worst = len(rows) * k * (2 * count - 3 * k - 1) / 2
     return 1.0 - penalty / worst, shared / (len(rows) * k)
+
+
+def neighbour_purity(features: np.ndarray, labels: np.ndarray, neighbours: Sequence[int]) -> list[float]:
+    """Share of the k nearest others, by cosine, that have a row's own label; the mean over rows for each k.
+
+    Args:
+        features: (N, D), finite.
+        labels: (N,) classes.
+        neighbours: the k, each at least 1 and under N.
+
+    Raises:
+        DataError: features and labels do not fit, are not finite, or a k is out of range.
+    """
+    features, labels = np.asarray(features, np.float64), np.asarray(labels)
+    if features.ndim != 2 or len(features) != len(labels) or not np.isfinite(features).all():
+        raise DataError(f"Purity wants (N, D) finite features and N labels, found {features.shape}, {labels.shape}.")
+    if not neighbours or min(neighbours) < 1 or max(neighbours) >= len(features):
+        raise DataError(f"Purity of {len(features)} rows wants 1 <= k < {len(features)}, found {list(neighbours)}.")
+    points, most = _normalised(features), max(neighbours)
+    same = np.zeros(most)
+    for rows in np.array_split(np.arange(len(points)), max(1, len(points) // 256)):
+        near = np.argsort(_distances(points, rows), axis=1, kind="stable")[:, :most]
+        same += (labels[near] == labels[rows, None]).sum(axis=0)
+    return [float(same[:k].sum() / (k * len(points))) for k in neighbours]
 
 
 def _distances(points: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ ARMS = {
     "hard": "CLIP-style hard contrast with the prompts (alpha = 0)",
     "full": "C2VL: hard, intra-modal and inter-modal targets, progressive",
     "supervised": "supervised encoder of the same size, the upper bound",
+    "imported": "an encoder from elsewhere, packed or of another code base, as it is",
 }
 TRAINED = {"skeletonclr": "skeletonclr", "aimclr": "aimclr", "byol": "byol"}
 TRAINED |= {"hard": "c2vl", "full": "c2vl", "supervised": "supervised"}
@@ -50,6 +51,9 @@ class RunConfig:
         seed: weights, order, augmentation and probe folds.
         align, origin, scale: see :class:`~c2vl_lab.data.align.PrepareConfig`; the same for every arm of a comparison.
         encoder, width, stream: see :class:`~c2vl_lab.training.settings.FitConfig`.
+        encoder_from: of arm "imported": the run folder, packed archive or folder of the encoder
+            (:func:`~c2vl_lab.sharing.opening.open_encoder`), which brings encoder, width, stream, frames and the way
+            clips are normalised with it.
         frames: frames that the encoder sees.
         epochs, batch_size, optimizer, lr, lr_schedule, lr_steps, warmup_epochs, weight_decay, momentum,
             momentum_schedule, view_tau, queue, neighbours, label_smoothing: training, see
@@ -92,6 +96,7 @@ class RunConfig:
     encoder: str = "temporal"
     width: int = 0
     stream: str = "joint"
+    encoder_from: str = ""
     align: str = "clip"
     origin: str = "clip"
     scale: bool = True
@@ -166,6 +171,8 @@ class RunConfig:
             )
         if self.balance_sets and not self.pretrain_on:
             raise ConfigError("balance_sets wants several sets in pretrain_on, as in nw-ucla:xview+utd-mhad:xsub.")
+        if (self.arm == "imported") != bool(self.encoder_from):
+            raise ConfigError("encoder_from (a run, an archive or a folder) and arm='imported' go together.")
         self.prepare_config()
         self.concept_config()
         if self.arm in TRAINED:
@@ -208,6 +215,14 @@ class RunConfig:
         """
         return PrepareConfig(align=self.align, origin=self.origin, scale=self.scale)
 
+    def augment_config(self) -> AugmentConfig:
+        """How views of clips are made.
+
+        Raises:
+            ConfigError: a value out of range.
+        """
+        return AugmentConfig(self.crop, self.turn, self.tilt, self.size, self.noise, self.flip, self.shear)
+
     def concept_config(self) -> ConceptConfig:
         """How K features of a clip become one concept.
 
@@ -241,7 +256,7 @@ class RunConfig:
         return FitConfig(
             method=TRAINED[self.arm],
             objective=objective,
-            augment=AugmentConfig(self.crop, self.turn, self.tilt, self.size, self.noise, self.flip, self.shear),
+            augment=self.augment_config(),
             **shared,
         )
 

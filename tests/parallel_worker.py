@@ -1,8 +1,13 @@
-"""Training in float64 for the tests of several processes; run as a program, one of them: RANK OF MEETING OUTPUT."""
+"""Training in float64 for the tests of several processes.
+
+Run as a program it is one of them: RANK OF MEETING OUTPUT, and RUN for a run of that name, and "held" to be killed.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +16,11 @@ import torch
 from c2vl_lab.config import replace
 from c2vl_lab.data.draws import epoch_order
 from c2vl_lab.data.layouts import KINECT20
-from c2vl_lab.dist import anywhere, gather, own_part, rank
+from c2vl_lab.dist import add_up, anywhere, gather, own_part, rank
 from c2vl_lab.objective import ObjectiveConfig
 from c2vl_lab.training import fit as training
 from c2vl_lab.training.build import build_learner, build_optimizer
+from c2vl_lab.training.compiling import CompiledParts
 from c2vl_lab.training.settings import FitConfig, TrainingSet
 from c2vl_lab.training.step import Moment, Step
 
@@ -94,6 +100,19 @@ def fit_small(run_dir: Path, **more) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in learner.state_dict().items()}
 
 
+def held(run_dir: Path) -> None:
+    """Process 1 goes no further than into the second epoch: it waits to be killed, and process 0 for it."""
+    asked = []
+
+    def stop() -> bool:
+        asked.append(1)
+        while rank() == 1 and len(asked) > 5:
+            time.sleep(0.1)
+        return False
+
+    fit_small(run_dir, progress=lambda line: print(line, flush=True), stop=stop)
+
+
 def gather_gradient() -> dict[str, torch.Tensor]:
     own = WEIGHTS[own_part(5)].double().requires_grad_()
     whole = gather(own, 5)
@@ -112,10 +131,43 @@ def stopped_and_resumed(run_dir: Path) -> dict[str, torch.Tensor]:
     raise AssertionError("it did not stop")
 
 
+def watched(run_dir: Path) -> dict[str, torch.Tensor]:
+    """A run that is watched, and how often this process looked."""
+    looks = []
+    training.neighbour_accuracy = lambda *given: looks.append(1) or 0.25
+    data = dataclasses.replace(training_set(), watch_labels=np.arange(24) % 2)
+    learner = training.fit(replace(SMALL, method="supervised", epochs=2, knn_every=1), data, run_dir, "cpu")
+    return {"looks": torch.tensor(len(looks)), **{name: value.clone() for name, value in learner.state_dict().items()}}
+
+
+def trials() -> dict[str, torch.Tensor]:
+    """Three parts are tried, a good one and two that fail in process 1 alone: which are compiled, what was said."""
+    said: list[str] = []
+    calls = []
+    parts = CompiledParts(torch.nn.Identity(), False, said.append)
+
+    def good() -> list[torch.Tensor]:
+        return [add_up(torch.ones(1))]  # a part may meet the others itself
+
+    def error() -> list[torch.Tensor]:
+        calls.append(1)
+        if rank() == 1 and len(calls) == 2:
+            raise RuntimeError("no")
+        return [torch.ones(1)]
+
+    def numbers() -> list[torch.Tensor]:
+        return [torch.ones(1) + rank()]
+
+    found = [parts._agree("good", good, good())]
+    found += [parts._agree(name, run, [torch.ones(1)]) for name, run in (("error", error), ("numbers", numbers))]
+    return {"parts": torch.tensor(found), "said": torch.tensor([*"\n".join(said).encode()])}
+
+
 def everything(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
     found = {name: train(config) for name, config in CASES.items()}
     found |= {"apart": train(APART), "apart in pieces": train(APART_IN_PIECES)}
     found |= {"gather": gather_gradient(), "flags": {"some": torch.tensor([anywhere(rank() == 1), anywhere(False)])}}
+    found |= {"watched": watched(folder / "watched"), "compiled": trials()}
     return found | {"fit": fit_small(folder / "whole"), "resumed": stopped_and_resumed(folder / "stopped")}
 
 
@@ -123,7 +175,9 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     number, count, meeting, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
     torch.distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=number, world_size=count)
-    if len(sys.argv) > 5:  # a run that is to be killed
+    if len(sys.argv) > 6:  # a run that is to be killed
+        held(folder / sys.argv[5])
+    elif len(sys.argv) > 5:
         fit_small(folder / sys.argv[5], progress=lambda line: print(line, flush=True))
     else:
         torch.save(everything(folder), folder / f"process{number}.pt")

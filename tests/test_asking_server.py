@@ -58,8 +58,9 @@ TROUBLE = ("busy", "later", "broken", "reset", "torn", "html", "stall", "drip", 
 def test_a_fifth_of_all_calls_going_wrong_in_every_way_still_ends_complete(tmp_path):
     """Every fifth call fares badly, each time in another way."""
     with ChatServer(lambda n, _: TROUBLE[(n // 5) % len(TROUBLE)] if n % 5 == 0 else "ok") as server:
+        server.stall = 6.0  # longer than is waited, which is long enough for a good answer of a busy machine
         names = [f"clip{i}" for i in range(24)]
-        outcome, answers = run(server, tmp_path, names, concurrency=8, tries=3, attempts=5, timeout=1.0)
+        outcome, answers = run(server, tmp_path, names, concurrency=8, tries=3, attempts=5, timeout=4.0)
     assert outcome.complete, outcome.missing
     assert set(Counter(server.answered()).values()) == {1}, "a good answer is never asked for again"
     assert {request["how"] for request in server.requests} == {"ok", *TROUBLE}
@@ -114,9 +115,9 @@ def test_retry_after_is_obeyed(tmp_path):
 
 
 def test_an_answer_that_comes_drop_by_drop_is_not_waited_for(tmp_path):
-    with ChatServer(lambda n, _: ("drip", "ok")[n]) as server:
+    with ChatServer(lambda n, _: "drip" if n == 0 else "ok") as server:
         outcome, _ = run(server, tmp_path, ["a"], count=1, timeout=0.5)
-    assert outcome.complete and len(server.requests) == 2
+    assert outcome.complete and len(server.requests) >= 2  # more where a good one takes half a second too
 
 
 def test_waiting_grows_and_has_chance_in_it():
@@ -227,20 +228,24 @@ print(ask(clips(*names), Dots(names), PAPER, backend, AnswerStore({folder!r}), c
 
 def test_a_killed_process_loses_nothing_and_nothing_is_asked_twice(tmp_path):
     """SIGKILL in the middle, three times over; then one run to the end."""
+    answered = [0]  # so many requests; later ones wait, so that no child gets to its end before it is killed
 
     def slowly(number, request):
-        time.sleep(0.02)
+        while number >= answered[0]:
+            time.sleep(0.005)
         return "ok"
 
     with ChatServer(slowly) as server:
         code = CHILD.format(tests=str(Path(__file__).parent), url=server.url, folder=str(tmp_path))
         for target in (6, 17, 29):
+            answered[0] = target
             child = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
             while len(server.requests) < target and child.poll() is None:
                 time.sleep(0.005)
             os.kill(child.pid, signal.SIGKILL)
             assert child.wait() == -signal.SIGKILL
             child.stderr.close()
+        answered[0] = 1000
         names = [f"clip{i}" for i in range(10)]
         answers = AnswerStore(tmp_path)
         kept = sum(len(texts) for texts in _good(answers).values())

@@ -14,7 +14,7 @@ def test_two_items_are_worked_on_at_once_and_come_in_order():
     both = threading.Barrier(2)
 
     def work(item: int) -> int:
-        both.wait(20)  # one thread alone would wait in vain
+        both.wait(300)  # one thread alone would wait in vain
         return item * item
 
     assert list(ahead(work, range(10), 2)) == [item * item for item in range(10)]

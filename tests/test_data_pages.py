@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from c2vl_lab import figures
 from c2vl_lab.data import checks
 from c2vl_lab.data.checks import measure
 from c2vl_lab.data.clips import Clip
@@ -21,7 +22,7 @@ from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.data.summary import summary_lines
 from c2vl_lab.data.writing import StoreWriter, write_store
 from c2vl_lab.errors import ConfigError, StorageError
-from c2vl_lab.viz import data_figures, data_pages, player, tables, theme
+from c2vl_lab.viz import data_pages, player, tables
 
 CLASSES = ["wave", "sit <b>down</b> $x_1", "hug"]
 
@@ -299,25 +300,24 @@ def test_tables_show_markup_as_text(store):
 
 def test_figures_show_every_class_and_part(store):
     split, measures = make_split(store, "xsub"), measure(store)
-    with theme.style():
-        balance = data_figures.class_balance(store, split, "$")
-        assert [label.get_text() for label in balance.axes[0].get_yticklabels()] == CLASSES
-        assert sum(bar.get_width() for bar in balance.axes[0].patches) == 10
-        lengths = data_figures.lengths_histogram(store, split)
-        shares = [sum(bar.get_height() for bar in drawn) for drawn in lengths.axes[0].containers]
-        assert all(share == pytest.approx(100) for share in shares)
-        gaps, table = data_figures.tracking_gaps(store, measures, "class"), data_pages.gap_table(store, measures)
-        assert [bar.get_width() for bar in gaps.axes[0].patches] == table["not tracked, %"].tolist()
-        crossing = data_figures.crossing_map(store)
-        assert np.ma.count(crossing.axes[0].images[0].get_array()) == 10, "pairs without clips are left white"
-        for figure in (balance, lengths, gaps, crossing):
-            figure.canvas.draw()
+    balance = figures.class_balance(store, split, figures.Look(title="$"))
+    assert [label.get_text() for label in balance.axes[0].get_yticklabels()] == CLASSES
+    assert sum(bar.get_width() for bar in balance.axes[0].patches) == 10
+    lengths = figures.lengths_histogram(store, split)
+    shares = [sum(drawn.get_data().values) for drawn in lengths.axes[0].patches]
+    assert len(shares) == 4 and all(share == pytest.approx(100, abs=0.01) for share in shares)
+    gaps, table = figures.tracking_gaps(store, measures, "class"), data_pages.gap_table(store, measures)
+    assert [bar.get_width() for bar in gaps.axes[0].patches] == pytest.approx(table["not tracked, %"].tolist())
+    crossing = figures.crossing_map(store)
+    assert np.ma.count(crossing.axes[0].images[0].get_array()) == 10, "pairs without clips are left white"
+    for figure in (balance, lengths, gaps, crossing):
+        figure.draw_without_rendering()
 
 
 def test_a_set_without_gaps_says_so(tmp_path):
     clips = [make_clip("a"), make_clip("b", subject=2)]
     store = write_store(tmp_path / "s", clips, dataset="own", layout=NTU25, classes=CLASSES)
-    figure = data_figures.tracking_gaps(store, measure(store))
+    figure = figures.tracking_gaps(store, measure(store))
     assert "every frame" in figure.texts[0].get_text()
 
 
@@ -342,9 +342,8 @@ def test_any_skeleton_can_be_looked_at(tmp_path):
     ]
     assert data_pages.people_table(store, measures)["number"].iloc[:3].tolist() == ["1", "1", "1"]
     split = make_split(store, "xsub")
-    with theme.style():
-        for clip in clips:
-            assert len(player.clip_player(clip, hand).frames) == len(clip.xyz)
-            player.film_strip(clip, hand).canvas.draw()
-        for figure in (data_figures.lengths_histogram(store, split), data_figures.tracking_gaps(store, measures)):
-            figure.canvas.draw()
+    for clip in clips:
+        assert len(player.clip_player(clip, hand).frames) == len(clip.xyz)
+        figures.film_strip(clip, hand).draw_without_rendering()
+    for figure in (figures.lengths_histogram(store, split), figures.tracking_gaps(store, measures)):
+        figure.draw_without_rendering()

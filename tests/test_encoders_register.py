@@ -89,7 +89,7 @@ def test_unknown_names_list_all_that_are_known():
     with pytest.raises(ConfigError) as caught:
         build_encoder("bi-gru", NTU25)
     assert "Did you mean 'bigru'?" in str(caught.value)
-    assert "bigru, ctrgcn, mine, stgcn, temporal, transformer" in str(caught.value)
+    assert "bigru, ctrgcn, mine, stgcn, stgcn-published, temporal, transformer" in str(caught.value)
     with pytest.raises(ConfigError, match="no encoder named 'gcn'"):
         fit(replace(CONFIG, encoder="gcn"), training_set(), "unused", "cpu")
 

@@ -16,28 +16,30 @@ from c2vl_lab.data.clips import Clip
 from c2vl_lab.data.layouts import KINECT20
 from c2vl_lab.data.writing import write_store
 from c2vl_lab.errors import ConfigError, DataError, MissingError
-from c2vl_lab.evaluate.protocols import PROTOCOLS, check_protocols
+from c2vl_lab.evaluate.protocols import PROTOCOLS, check_protocols, run_protocols
 from c2vl_lab.evaluate.run import evaluate
 from c2vl_lab.evaluate.typed_classes import typed_classes
 from c2vl_lab.experiment import open_experiment, pretrain
+from c2vl_lab.figures import protocol_dots
 from c2vl_lab.run_config import RunConfig
-from c2vl_lab.viz.protocol_figures import protocol_dots
 from c2vl_lab.viz.tables import protocol_settings, protocol_table
 
 CLASSES = ["wave", "kick", "sit", "jump", "throw", "bow"]
 QUICK = "knn,semi,cluster,robust"
+FROZEN = [name for name, own in PROTOCOLS.items() if not own.trains]
 
 
-def store_of(path, test_labels=None):
-    """96 clips of 8 performers (odd ones train); every class has a pose of its own, with noise around it."""
+def store_of(path, test_labels=None, count=96, relabel=None):
+    """Clips of performers with 12 each (odd ones train); every class has a pose of its own, with noise around it."""
     rng = np.random.default_rng(0)
     poses = np.random.default_rng(1).normal(size=(len(CLASSES), 1, 1, 20, 3))
     clips = []
-    for number in range(96):
+    for number in range(count):
         label, subject = number % 6, number // 12 + 1
         xyz = (poses[label] + 0.5 * rng.normal(size=(12, 1, 20, 3))).astype(np.float32)
         if test_labels is not None and subject % 2 == 0:
             label = test_labels[label]
+        label = relabel(subject, label) if relabel else label
         present, frames = np.ones((12, 1), bool), np.arange(12, dtype=np.int32)
         clips.append(Clip(f"clip{number:02d}", xyz, present, frames, label=label, subject=subject))
     return write_store(path, clips, dataset="own", layout=KINECT20, classes=CLASSES)
@@ -71,7 +73,7 @@ def without_seconds(results):
 
 def test_every_protocol_says_its_settings_numbers_and_classes(full):
     folder, results = full
-    assert results == read_json(folder / "full" / "results.json") and list(results["protocols"]) == list(PROTOCOLS)
+    assert results == read_json(folder / "full" / "results.json") and list(results["protocols"]) == FROZEN
     for name, record in results["protocols"].items():
         assert record["settings"] and record["title"] and record["measures"]
         for measure in record["measures"]:
@@ -102,10 +104,10 @@ def test_predictions_behind_the_numbers_are_kept(full):
 def test_notebook_and_report_can_show_them(full):
     folder, results = full
     table = protocol_table(results["protocols"])
-    assert set(table["protocol"]) == {own.title for own in PROTOCOLS.values()}
+    assert set(table["protocol"]) == {PROTOCOLS[name].title for name in FROZEN}
     assert table["mean"].str.contains("±").any() and table["interval"].str.contains("to").any()
     assert set(protocol_settings(results["protocols"])["setting"]) >= {"aimclr", "draw", "bank", "caution"}
-    assert len(protocol_dots(results["protocols"]).axes) == len(PROTOCOLS)
+    assert len(protocol_dots(results["protocols"]).axes) == len(FROZEN)
     with pytest.raises(DataError, match="no protocol was measured"):
         protocol_dots({})
     runs = find_runs(folder)
@@ -127,7 +129,7 @@ def test_poisoned_test_labels_change_scores_and_nothing_else(full, tmp_path):
     poisoned = run_of(tmp_path, store_of(tmp_path / "store", test_labels=[1, 2, 3, 4, 5, 0]), "full", "all")
     tables = [pd.read_parquet(place / "full" / "predictions.parquet") for place in (folder, tmp_path)]
     pd.testing.assert_frame_equal(*(table.drop(columns="label") for table in tables))
-    for name in PROTOCOLS:
+    for name in FROZEN:
         pair = [results["protocols"][name] for results in (clean, poisoned)]
         settings = [json.loads(json.dumps(own["settings"])) for own in pair]
         assert settings[0] == settings[1], name
@@ -165,8 +167,25 @@ def test_what_does_not_apply_says_why(tmp_path):
     assert (protocol_table(supervised)["measure"] == "not run").all()
 
 
+def test_what_was_measured_is_not_measured_again_for_a_suite(full, monkeypatch):
+    folder, results = full
+    experiment = open_experiment(replace(RunConfig(), **results["config"]))
+    measured: list[tuple[str, ...]] = []
+
+    def count(subject, names, say):
+        measured.append(names)
+        return run_protocols(subject, names, say)
+
+    monkeypatch.setattr("c2vl_lab.evaluate.run.run_protocols", count)
+    assert (
+        evaluate(experiment, folder / "full", protocols="knn,cluster", again=False)["protocols"] == results["protocols"]
+    )
+    evaluate(experiment, folder / "full", protocols="knn")
+    assert measured == [(), ("knn",)]
+
+
 def test_protocols_by_name():
-    assert check_protocols("all") == tuple(PROTOCOLS) and check_protocols("") == ()
+    assert check_protocols("all") == tuple(FROZEN) and check_protocols("") == ()
     assert check_protocols(" knn, semi,knn") == ("knn", "semi")
     with pytest.raises(ConfigError, match="Did you mean 'semi'"):
         check_protocols("semmi")

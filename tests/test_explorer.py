@@ -241,7 +241,7 @@ def test_outside_jupyter_there_are_two_figures(explorer, monkeypatch, capsys):
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
     explorer._ipython_display_()
     assert len(shown) == 3 and "Jupyter" in shown[0]._repr_html_()
-    assert [f.axes[0].get_title() for f in shown[1:]] == ["Joint space, before training", "Joint space, after training"]
+    assert [f.look.title for f in shown[1:]] == ["Joint space, before training", "Joint space, after training"]
     monkeypatch.setenv("JPY_SESSION_NAME", "x")
     explorer._ipython_display_()
     assert shown[-1] is explorer.view

@@ -65,7 +65,7 @@ READERS = {
     "says nothing": ("agcn", "raise DataError('Something is wrong.')"),
     "says it without the line": ("ntu", "raise DataError(next((folder / 'in').rglob('*.skeleton')).name)"),
     "writes beside": ("agcn", "(folder / 'work.log').write_text('x')"),
-    "writes elsewhere": ("agcn", "open('/tmp/c2vl-fuzz-test-canary', 'w').close()"),
+    "writes elsewhere": ("agcn", "open(Path(sys.argv[1]).parent / 'canary', 'w').close()"),
 }
 
 
@@ -92,23 +92,23 @@ fuzz_worker.serve(Path(sys.argv[1]))
     command = [sys.executable, "-c", textwrap.dedent(script), str(folder)]
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        command, input=requests, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=120
+        command, input=requests, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=400
     )
     answers = done.stdout.splitlines()
     assert answers[0] == "ready", (folder / "output").read_text()
     wrong = [line for line in answers[1:] if '"violation"' in line]
     assert wrong or done.returncode, "no case was found to be wrong"
-    Path("/tmp/c2vl-fuzz-test-canary").unlink(missing_ok=True)
 
 
 def test_a_reader_that_hangs_or_dies_is_caught(monkeypatch):
-    monkeypatch.setattr(fuzz, "SECONDS", 0.3)
+    monkeypatch.setattr(fuzz, "SECONDS", 200.0)  # a busy machine takes its time
     with fuzz.worker() as worker:
         worker.ask({"format": "nw-ucla", "seed": 0, "number": 0, "keep": ""})
+        monkeypatch.setattr(fuzz, "SECONDS", 0.3)
         worker._process.send_signal(19)  # SIGSTOP: it answers no more
         answer = worker.ask({"format": "nw-ucla", "seed": 0, "number": 0, "keep": ""})
         assert answer["outcome"] == "violation" and "no answer" in answer["why"]
-        monkeypatch.setattr(fuzz, "SECONDS", 20.0)
+        monkeypatch.setattr(fuzz, "SECONDS", 200.0)
         assert worker.ask({"format": "nw-ucla", "seed": 0, "number": 0, "keep": ""})["outcome"] == "stored"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -12,15 +13,15 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "c2vl_lab"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
-    {"errors", "dist"},
+    {"errors", "dist", "device"},
     {"config", "artifacts", "objective", "recipes", "teachers"},
-    {"data", "baselines", "project", "project_methods", "logs"},
-    {"models", "prompts", "viz"},
-    {"embed", "concepts", "regression", "bench", "learners"},
+    {"data", "baselines", "project", "project_methods", "logs", "weights"},
+    {"models", "prompts", "viz", "figures"},
+    {"embed", "concepts", "regression", "bench", "learners", "sharing"},
     {"training"},
-    {"run_config", "run_checks", "experiment", "evaluate", "launch"},
+    {"run_config", "run_checks", "run_files", "imported", "experiment", "evaluate", "launch"},
     {"explorer"},
-    {"cli_ask", "cli_pretrain", "cli_evaluate"},
+    {"cli_ask", "cli_bench", "cli_pretrain", "cli_evaluate", "cli_share"},
     {"cli"},
 ]
 HEAVY = ("torch", "numpy", "umap", "open_clip", "plotly", "pandas", "matplotlib", "sklearn", "papermill")
@@ -38,10 +39,17 @@ def floor_of(room: str) -> int:
     raise AssertionError(f"{room} is on no floor: give it one in {Path(__file__).name}.")
 
 
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    """What a module says."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
 def own_imports(path: Path) -> set[str]:
     """Dotted names inside the package that a module imports, anywhere in it."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -80,7 +88,7 @@ def test_files_are_short(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=str)
 def test_public_names_say_what_they_do(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = tree_of(path)
     assert not path.read_text(encoding="utf-8").strip() or ast.get_docstring(tree), f"{path} has no docstring"
     for node in tree.body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
@@ -89,7 +97,7 @@ def test_public_names_say_what_they_do(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=str)
 def test_no_prints_no_asserts_for_users_no_pickle(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = tree_of(path)
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id != "print" or path.name == "cli.py", f"{path}:{node.lineno} prints"
@@ -101,7 +109,7 @@ def test_no_prints_no_asserts_for_users_no_pickle(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=str)
 def test_slow_packages_are_imported_where_they_are_used(path):
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in tree_of(path).body:
         names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         slow = {name.split(".")[0] for name in names} & ONLY_INSIDE_FUNCTIONS

@@ -10,7 +10,7 @@ import time
 import pytest
 from test_experiment import make
 
-from c2vl_lab.artifacts import read_json
+from c2vl_lab.artifacts import read_json, write_json
 from c2vl_lab.cli import main
 from c2vl_lab.config import replace, to_dict
 from c2vl_lab.errors import C2VLError, ConfigError
@@ -46,6 +46,17 @@ def test_one_device_trains_here(base, tmp_path, capsys):
     assert "effective batch: 10 clips a step\n" in said and "epoch 3/3" in said
     assert to_dict(base) == read_json(tmp_path / "config.json")
     assert not (tmp_path / LOG).exists()
+
+
+def test_settings_come_from_a_runs_file_of_parameters_too(base, tmp_path, capsys):
+    """As a suite gives them, among a notebook's own; what is typed wins; an untrained arm starts nothing."""
+    file, run = tmp_path / "parameters.json", tmp_path / "run"
+    write_json(file, {**to_dict(base), "protocols": "semi", "run_dir": "elsewhere"})
+    given = ["pretrain", "--run-dir", str(run), "--parameters", str(file)]
+    assert main([*given, "epochs=1"]) == 0
+    assert "epoch 1/1" in capsys.readouterr().out and read_json(run / "config.json") == {**to_dict(base), "epochs": 1}
+    assert main([*given[:2], str(tmp_path / "b"), *given[3:], "arm=untrained", "--devices", "2"]) == 0
+    assert not (tmp_path / "b" / LOG).exists()
 
 
 @pytest.mark.slow

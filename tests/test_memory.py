@@ -15,7 +15,8 @@ from c2vl_lab.embed import embed
 from c2vl_lab.models.encoders import build_encoder
 
 PROGRAM = """
-import resource, sys, torch
+import ctypes, resource, sys, torch
+ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE: huge pages, where the machine has them, fault less often
 from c2vl_lab.models.memory import keep_freed_memory
 print(keep_freed_memory() if sys.argv[1] == "keep" else None)
 def use():
@@ -23,7 +24,7 @@ def use():
 for _ in range(8):  # the heap finds its size
     use()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(30):
+for _ in range(10):
     use()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
@@ -40,7 +41,7 @@ def test_blocks_are_used_again_without_new_pages():
     """A small block may take the front of a freed large one, and the next large one then lies elsewhere, once."""
     said, pages = run("keep")
     plain = int(run("plain")[1])
-    assert plain > 30_000  # or there was nothing to gain
+    assert plain > 150_000  # or there was nothing to gain
     assert said == "True" and int(pages) < plain / 8
 
 
@@ -55,4 +56,4 @@ def test_features_on_a_processor_keep_freed_memory(monkeypatch):
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
 def test_settings_of_the_user_are_left_alone():
     said, pages = run("keep", MALLOC_TRIM_THRESHOLD_="131072", MALLOC_MMAP_THRESHOLD_="131072")
-    assert said == "True" and int(pages) > 30_000
+    assert said == "True" and int(pages) > 150_000

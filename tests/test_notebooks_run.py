@@ -98,8 +98,18 @@ def test_07_report(work):
     assert "Tiny" in page and "generated" in page
 
 
-def test_08_own_recordings(work):
-    cells = run(work, "08_own_recordings", work_dir=str(work))
+def test_08_figures(work):
+    cells = run(work, "08_figures", work_dir=str(work), figures_dir=str(work / "paper"))
+    assert {"application/vnd.plotly.v1+json", "image/png"} <= kinds(cells)
+    written = {path.name.partition(".")[0] for path in (work / "paper").glob("*.pdf")}
+    assert {"training_curves", "joint_map", "map_pair", "soft_targets", "retrieval_gallery"} < written
+    assert len(written) == 13
+    for name in written:  # whoever takes a figure out of the folder must be told
+        assert "generated clips" in json.loads((work / "paper" / f"{name}.data.json").read_text())["look"]["note"]
+
+
+def test_09_own_recordings(work):
+    cells = run(work, "09_own_recordings", work_dir=str(work))
     assert {"application/vnd.plotly.v1+json", "image/png", "text/html"} <= kinds(cells)
     assert len(open_dataset(str(work / "stores" / "example"))) == 24
 

@@ -28,7 +28,7 @@ def is_parameters(cell: dict) -> bool:
 
 def test_all_notebooks_are_there():
     names = ["00_tour", "01_data", "02_prompts", "03_pretrain", "04_evaluate"]
-    names += ["05_concept_space", "06_benchmark", "07_report", "08_own_recordings"]
+    names += ["05_concept_space", "06_benchmark", "07_report", "08_figures", "09_own_recordings"]
     assert [path.stem for path in NOTEBOOKS] == names
 
 
@@ -86,8 +86,20 @@ def test_the_benchmark_notebook_has_every_setting_of_a_run():
 
     path = next(path for path in NOTEBOOKS if path.stem == "06_benchmark")
     found = {name: ast.literal_eval(p["default"]) for name, p in notebook_parameters(path).items()}
-    assert found.pop("run_dir")
+    assert found.pop("run_dir") and found.pop("protocols") == ""  # where a run lies, and what it is measured by besides
     assert found == {f.name: f.default for f in dataclasses.fields(RunConfig)}
+
+
+def test_the_pre_training_notebook_has_every_setting_of_training():
+    """With the words of the benchmark's notebook where they share a parameter that says the same."""
+    from c2vl_lab.bench.notebooks import notebook_parameters
+    from c2vl_lab.concepts import ConceptConfig
+    from c2vl_lab.objective import ObjectiveConfig
+    from c2vl_lab.run_config import FIT_FIELDS
+
+    path = next(path for path in NOTEBOOKS if path.stem == "03_pretrain")
+    wanted = {f.name for settings in (ConceptConfig, ObjectiveConfig) for f in dataclasses.fields(settings)}
+    assert wanted | set(FIT_FIELDS) | {"class_texts"} <= set(notebook_parameters(path))
 
 
 def test_the_recipe_for_own_recordings_takes_at_most_ten_lines():

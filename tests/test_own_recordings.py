@@ -22,11 +22,12 @@ from c2vl_lab.data.transforms import PrepareConfig, prepare
 from c2vl_lab.errors import ConfigError, DataError, MissingError
 from c2vl_lab.evaluate.run import class_points, evaluate, joint_space
 from c2vl_lab.experiment import load_learner, open_experiment, pretrain
+from c2vl_lab.figures import film_strip
 from c2vl_lab.models.encoders import ENCODERS, build_encoder
 from c2vl_lab.project import project_joint
 from c2vl_lab.prompts.kinematic import caption_clip
 from c2vl_lab.run_config import RunConfig
-from c2vl_lab.viz import player, strip
+from c2vl_lab.viz import player
 
 # the same joints in other words
 BONES = {"Nose": None, "LEye": "Nose", "REye": "Nose", "LEar": "LEye", "REar": "REye", "LShoulder": "Nose",
@@ -272,7 +273,7 @@ def test_from_captions_to_the_concept_map(store, tmp_path):
     points["class prompt"] = class_points(experiment, learner)
     placed = project_joint(points, method="pca")
     assert {len(rows) for rows in placed.coordinates.values()} == {24, 4}
-    assert player.clip_player(store[0], store.layout).frames and strip.film_strip(store[20], store.layout).axes
+    assert player.clip_player(store[0], store.layout).frames and film_strip(store[20], store.layout).axes
 
 
 def hands(tmp_path) -> SkeletonStore:
@@ -315,7 +316,7 @@ def test_a_skeleton_that_is_no_person_is_described_trained_and_shown(tmp_path):
     )
     pretrain(experiment, tmp_path / "run")
     assert 0 <= evaluate(experiment, tmp_path / "run")["metrics"]["linear"] <= 1
-    assert player.clip_player(found[0], found.layout).frames and strip.film_strip(found[0], found.layout).axes
+    assert player.clip_player(found[0], found.layout).frames and film_strip(found[0], found.layout).axes
 
 
 @pytest.mark.parametrize("layout", [COCO17, layout_from_bones("pair", {"base": None, "tip": "base"})])

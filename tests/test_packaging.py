@@ -96,3 +96,20 @@ def test_the_environment_of_make_setup_holds_exactly_the_pins():
         except importlib.metadata.PackageNotFoundError:
             continue  # wanted on another system or Python only
         assert found.public == wanted.public, f"{name}: wanted {wanted}, found {found}. Run make setup."
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "unwanted"),
+    [
+        ((), "-m pytest -n logical --maxprocesses 4 --dist loadfile", "no:xdist"),
+        (
+            ("C2VL_TEST_WORKERS=0", "ARGS=-x tests/test_cli.py"),
+            "-n 0 --maxprocesses 4 --dist loadfile --no-loadscope-reorder -x tests/",
+            "au",
+        ),
+        (("ARGS=-p no:xdist --pdb",), "-m pytest  -p no:xdist --pdb", "--dist"),
+    ],
+)
+def test_make_test_runs_on_all_cores_unless_it_is_told_otherwise(given, wanted, unwanted):
+    told = subprocess.run(["make", "-n", "test", *given], cwd=ROOT, capture_output=True, text=True).stdout
+    assert wanted in told and unwanted not in told, told

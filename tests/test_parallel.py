@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -14,15 +15,16 @@ import torch
 
 from c2vl_lab.artifacts import read_json
 from c2vl_lab.config import replace
-from c2vl_lab.dist import add_up, anywhere, gather, own_part, rank, world_size
+from c2vl_lab.dist import add_up, anywhere, gather, joined, own_part, rank, world_size
 from c2vl_lab.errors import ConfigError
 from c2vl_lab.logs import read_metrics
 from c2vl_lab.training import fit as fitting
-from c2vl_lab.training import step
+from c2vl_lab.training import keeping, step
 from c2vl_lab.training.checkpoints import read_checkpoint
 from c2vl_lab.training.clips import ResidentClips
 from c2vl_lab.training.settings import FitConfig
 from c2vl_lab.training.step import describe_step, largest_piece
+from c2vl_lab.training.stopping import StoppedError
 
 
 def start_two(folder: Path, *more: str) -> list[subprocess.Popen]:
@@ -120,11 +122,11 @@ def test_a_stop_seen_by_one_process_stops_both_and_the_run_goes_on_to_the_same_w
 
 @pytest.mark.slow
 def test_a_killed_process_ends_the_other_and_the_run_goes_on_to_the_same_weights(two, tmp_path):
-    first, second = start_two(tmp_path, "run")
+    first, second = start_two(tmp_path, "run", "held")
     while not first.stdout.readline().startswith("epoch 1/"):
         assert first.poll() is None, first.stderr.read()
     os.kill(second.pid, signal.SIGKILL)
-    first.communicate(timeout=120)
+    first.communicate(timeout=400)
     assert first.returncode != 0
     assert read_json(tmp_path / "run" / "checkpoint.json")["epoch"] < 4
     said = ended(start_two(tmp_path, "run"))
@@ -149,6 +151,77 @@ def test_a_piece_is_what_a_process_passes_at_once(monkeypatch):
     assert largest_piece(FitConfig(micro_batch=48), 1000) == 43, "three pieces of 42 or 43"
     monkeypatch.setattr(step, "world_size", lambda: 3)
     assert largest_piece(FitConfig(), 1000) == 43 and largest_piece(FitConfig(micro_batch=32), 1000) == 22
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 8])
+def test_no_piece_is_larger_than_micro_batch_whatever_the_parts(monkeypatch, processes):
+    """Parts that are unequal by a clip are cut into as many pieces each, none of them empty."""
+    monkeypatch.setattr(step, "world_size", lambda: processes)
+    for batch in range(processes, 60):
+        for micro in range(1, 20):
+            edges = [number * batch // processes for number in range(processes + 1)]
+            parts = [torch.arange(b - a) for a, b in itertools.pairwise(edges)]
+            if micro == 1 and len({len(part) for part in parts}) > 1:
+                continue  # refused, below
+            cuts = step._pieces(FitConfig(micro_batch=micro), batch, processes)
+            sizes = [len(piece) for part in parts for piece in part.tensor_split(cuts)]
+            assert min(sizes) > 0 and max(sizes) <= micro
+            assert max(sizes) == largest_piece(FitConfig(micro_batch=micro, batch_size=batch), 1000)
+
+
+def test_single_clips_want_equal_parts(monkeypatch):
+    monkeypatch.setattr(step, "world_size", lambda: 2)
+    with pytest.raises(ConfigError, match=r"micro_batch=1 wants batches that 2 processes share evenly.*found 7 clips"):
+        step.Step(torch.nn.Linear(1, 1), FitConfig(batch_size=7, micro_batch=1), 24)
+
+
+def test_going_on_in_another_number_of_processes_is_said_where_it_is_another_formula(monkeypatch):
+    config, norms = FitConfig(batch_size=8), torch.nn.Sequential(torch.nn.BatchNorm1d(2))
+    assert step.other_norms(norms, config, 24, 1) == step.other_norms(norms, config, 24, 0) == ""
+    assert step.other_norms(norms, config, 24, 2) == (
+        "this run was trained in 2 processes and goes on in 1: without sync_norm its batch norms now go by 8 clips at "
+        "once and not by 4, which is another formula from here on"
+    )
+    assert step.other_norms(norms, replace(config, sync_norm=True), 24, 2) == ""
+    assert step.other_norms(norms, replace(config, micro_batch=4), 24, 2) == "", "four clips at once, before and after"
+    assert step.other_norms(torch.nn.LayerNorm(2), config, 24, 2) == ""
+    monkeypatch.setattr(step, "world_size", lambda: 4)
+    assert "trained in 1 process and goes on in 4" in step.other_norms(norms, config, 24, 1)
+
+
+def test_resuming_reads_how_many_processes_there_were(tmp_path, monkeypatch):
+    config = replace(worker.SMALL, sync_norm=False, epochs=2)
+    said: list[str] = []
+    monkeypatch.setattr(keeping, "world_size", lambda: 2)  # so says the checkpoint
+    with pytest.raises(StoppedError):
+        fitting.fit(config, worker.training_set(), tmp_path, "cpu", stop=lambda: True)
+    monkeypatch.undo()
+    fitting.fit(config, worker.training_set(), tmp_path, "cpu", said.append)
+    assert said[0].startswith("resuming") and said[1].startswith("this run was trained in 2 processes and goes on in 1")
+    assert sum("another formula" in line for line in said) == 1
+
+
+def test_one_process_watches_for_all(two):
+    found, folder = two
+    assert [int(one["watched"].pop("looks")) for one in found] == [2, 0]
+    assert [row["knn1"] for row in read_metrics(folder / "watched" / "metrics.jsonl")] == [0.25, 0.25]
+    assert differ(found[0]["watched"], found[1]["watched"]) == 0
+
+
+def test_a_compiled_part_that_fails_in_one_process_is_left_uncompiled_in_all(two):
+    """Process 1 alone fails, once by an error in its second call and once by its numbers."""
+    found = [one["compiled"] for one in two[0]]
+    said = [bytes(one["said"].tolist()).decode().split("\n") for one in found]
+    assert [one["parts"].tolist() for one in found] == [[True, False, False]] * 2
+    assert all("in another process: it runs uncompiled in all" in line for line in said[0]) and len(said[0]) == 2
+    assert "torch.compile failed on 'error' (RuntimeError: no)" in said[1][0] and "other numbers" in said[1][1]
+
+
+def test_one_gpu_by_its_number_is_refused_for_several_processes(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "one")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match=r"device 'cuda:0' is one GPU, and torchrun started 2 processes.*'cuda'"):
+        joined("cuda:0").__enter__()
 
 
 def test_parts_are_compiled_for_a_piece_and_not_for_the_batch(monkeypatch):

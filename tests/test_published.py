@@ -7,7 +7,7 @@ from test_report import write_run
 
 from c2vl_lab.bench.published import COLUMNS, command, published, standings
 from c2vl_lab.bench.report import build_report
-from c2vl_lab.bench.report_protocols import protocol_rows
+from c2vl_lab.bench.report_protocols import protocol_tables
 from c2vl_lab.bench.report_tables import sections
 from c2vl_lab.bench.results import find_runs
 from c2vl_lab.cli import main
@@ -60,7 +60,11 @@ def test_ones_own_file_stands_behind_the_packages(tmp_path):
 
 
 def test_ours_stand_under_the_published_ones_measured_or_with_the_command(tmp_path):
-    semi = {"semi": {"title": "Few labels", "measures": [{"name": "1 % of the labels (2 clips)", "mean": 0.5}]}}
+    few = [{"name": "1 % of the labels (2 clips)", "mean": 0.5, "unit": "share"}]
+    semi = {"semi": {"title": "Few labels", "measures": few}}
+    tuned = {"measures": [{"name": "fine-tuned", "mean": 0.7}]}
+    semi["finetune"] = {"title": "Fine-tuned", "measures": [{"name": "all labels", "mean": 0.9, "unit": "share"}]}
+    semi["transfer"] = {"title": "Transfer", "measures": [], "targets": {"pku2:xsub": tuned}}
     for seed, wrong in enumerate((4, 6)):
         write_run(tmp_path / f"full-s{seed}", "full", seed, wrong, dataset="ntu60", protocols=semi)
     write_run(tmp_path / "bone", "full", 0, 20, dataset="ntu60", config={"stream": "bone"})
@@ -70,6 +74,12 @@ def test_ours_stand_under_the_published_ones_measured_or_with_the_command(tmp_pa
     linear = by[("linear", "joint", "NTU-60", "x-sub")]
     assert linear["accuracy"] == "87.5 ± 3.5" and linear["source"] == "2 seeds, here"
     assert by[("semi-supervised, 1 %, frozen features", "joint", "NTU-60", "x-sub")]["accuracy"] == "50.0 ± 0.0"
+    like = by[("semi-supervised, 1 %", "joint", "NTU-60", "x-sub")]
+    assert like["accuracy"] == "–" and like["source"].endswith("c2vl evaluate RUN --protocols semi-finetune")
+    assert by[("fine-tuned", "joint", "NTU-60", "x-sub")]["accuracy"] == "90.0 ± 0.0"
+    assert by[("transfer from NTU-60", "joint", "PKU-MMD II", "x-sub")]["accuracy"] == "70.0 ± 0.0"
+    carried = by[("transfer from NTU-120", "joint", "PKU-MMD II", "x-sub")]["source"]
+    assert "dataset=ntu120" in carried and "--protocols transfer --on pku2:xsub" in carried
     absent = by[("linear", "joint", "PKU-MMD II", "x-sub")]
     assert absent["method"] == "not run: needs the PKU-MMD licence" and absent["accuracy"] == "–"
     view = by[("linear", "three streams", "NTU-60", "x-view")]
@@ -83,7 +93,12 @@ def test_the_command_is_one_that_the_package_takes(tmp_path, capsys, monkeypatch
     words = command("linear", stream, "ntu60", "xsub").replace("DATA", str(tmp_path)).split()
     assert words[0] == "c2vl" and main([*words[1:], "--dry-run"]) == 2
     assert "ntu60: wanted .skeleton files" in capsys.readouterr().err
-    assert "no command" in command("fine-tuned", "joint", "ntu60", "xsub")
+    (tmp_path / "RUN").mkdir()
+    for evaluation in ("fine-tuned", "semi-supervised, 10 %", "transfer from NTU-60"):
+        bench, words = command(evaluation, stream, "pku2", "xsub").split("; ")
+        assert bench.startswith("c2vl bench") and main(words.split()[1:]) == 2
+        assert "No config.json in RUN" in capsys.readouterr().err, "the protocols are known"
+    assert "not fine-tuned ones; for one of them" in command("fine-tuned", "three streams", "ntu60", "xsub")
 
 
 def test_the_report_shows_both(tmp_path):
@@ -112,7 +127,8 @@ def test_the_report_shows_protocols_with_mean_and_spread_over_the_runs(tmp_path)
         write_run(tmp_path / "runs" / f"s{seed}", "full", seed, 4, protocols=records)
     write_run(tmp_path / "runs" / "base", "skeletonclr", 0, 4, protocols={"knn": records["knn"]})
     (section,) = sections(find_runs(tmp_path / "runs"))
-    rows = [(r["measure"], r["label"], r["text"], r["seeds"]) for r in protocol_rows(section)]
+    (table,) = protocol_tables(section)
+    rows = [(m, *row[:1], row[2][i].text, row[1]) for i, m in enumerate(table.measures) for row in table.rows]
     base, full = "SkeletonCLR-style, no text", "Full method, language"
     assert rows == [
         ("k = 1 <i>", base, "60.0", "1"),

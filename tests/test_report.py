@@ -228,9 +228,8 @@ def test_report_holds_everything_and_asks_nobody(runs_dir, tmp_path):
         assert fact in page.text
     names = {p.relative_to(target).as_posix() for p in target.rglob("*") if p.is_file()}
     assert {"results.csv", "results.parquet", "results.md", "manifest.json"} <= names
-    assert {
-        f"figures/{f}.{k}" for f in ("results", "confusion", "classes", "training") for k in ("pdf", "png")
-    } <= names
+    kinds = ("pdf", "svg", "png", "data.json")
+    assert {f"figures/{f}.{k}" for f in ("results", "confusion", "classes", "training") for k in kinds} <= names
 
 
 def test_tables_beside_the_page_agree_with_it(runs_dir, tmp_path):

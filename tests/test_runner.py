@@ -19,11 +19,13 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from c2vl_lab.artifacts import read_json, write_json
 from c2vl_lab.bench.drive import BenchOptions, describe_plan, plan_suite, run_plan
 from c2vl_lab.bench.fingerprints import code_fingerprint, data_fingerprint
+from c2vl_lab.bench.machine import Machine, this_machine
 from c2vl_lab.bench.notebooks import NotebookError, executed_error, is_finished, run_notebook
-from c2vl_lab.bench.runner import Machine, run_jobs, this_machine
-from c2vl_lab.bench.runs import Job, take_lock
+from c2vl_lab.bench.runner import run_jobs
+from c2vl_lab.bench.runs import Job, begin, is_complete, take_lock
 from c2vl_lab.bench.suite import Suite, load_suite
 from c2vl_lab.data.datasets import store_from_arrays
 from c2vl_lab.data.layouts import NTU25
@@ -41,7 +43,7 @@ folder.mkdir(parents=True, exist_ok=True)
 (folder / "tries.txt").open("a").write("x")
 if arm == "slow" and not (folder / "second.txt").exists():
     (folder / "second.txt").write_text("")
-    time.sleep(60)
+    time.sleep(600)
 if arm == "bad":
     raise DataError("Wanted a good arm, found a bad one.")
 (folder / "results.json").write_text(json.dumps({"seed": seed, "note": note}))"""
@@ -118,7 +120,7 @@ def test_a_killed_runner_ends_its_jobs_and_the_next_call_goes_on(notebook):
     # a second caller keeps its hands off while the first one works
     assert take_lock(slow) is None
     caller.send_signal(signal.SIGTERM)
-    assert caller.wait(timeout=30) != 0
+    assert caller.wait(timeout=200) != 0
     wait_for(lambda: not processes_with(str(slow.folder)))
     lock = take_lock(slow)
     assert lock is not None, "the lock ends with the processes that held it"
@@ -138,7 +140,7 @@ def test_two_callers_share_the_work(notebook):
     )
     command = [sys.executable, "-c", code]
     callers = [subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL) for _ in range(2)]
-    assert [caller.wait(timeout=120) for caller in callers] == [0, 0]
+    assert [caller.wait(timeout=400) for caller in callers] == [0, 0]
     assert [tries(each) for each in jobs] == [1, 1]
 
 
@@ -188,7 +190,42 @@ def test_a_suite_from_file_to_list(notebook, tmp_path):
     assert [(run["label"], run["status"]) for run in card["runs"]] == [("Good", "complete"), ("Bad", "failed")]
     assert card["runs"][1]["error"] and card["command"] == "c2vl bench tiny"
     lines = describe_plan(plan_suite(suite, options))
-    assert "complete" in lines[1] and "to do" in lines[2]
+    assert "complete" in lines[1] and "failed" in lines[2] and lines[2].endswith("Wanted a good arm, found a bad one.")
+    assert lines[-2] == "Runs: 1 complete, 1 failed"
+
+
+def test_more_protocols_are_measured_of_a_finished_run(notebook):
+    def asked(protocols: str, **more) -> Job:
+        old = job(notebook, "p", **more)
+        return dataclasses.replace(old, parameters=old.parameters | {"protocols": protocols} if protocols else {})
+
+    one = asked("knn")
+    begin(one)
+    write_json(one.folder / "results.json", {"protocols": {"knn": {}, "semi": {}}})
+    nbformat.write(
+        new_notebook(cells=[new_code_cell("1", execution_count=1, metadata={"papermill": {"status": "completed"}})]),
+        one.executed,
+    )
+    assert asked("knn, knn").card["parameters"] == one.card["parameters"] and is_complete(one)
+    assert is_complete(asked("semi,knn")), "what c2vl evaluate has measured since counts"
+    more = asked("semi,robust")
+    assert not is_complete(more)
+    begin(more)
+    assert read_json(more.folder / "results.json")["protocols"], "what was measured stays, and is not measured again"
+    assert not more.executed.exists() and read_json(more.folder / "run.json")["protocols"] == "semi,robust"
+
+
+@pytest.mark.parametrize(("training", "kept"), [("weights", True), ("other weights", False), ("", False)])
+def test_a_checkpoint_outlives_code_that_only_measures(notebook, training, kept):
+    old = job(notebook, "t", training="weights")
+    begin(old)
+    for name in ("checkpoint.safetensors", "results.json", "predictions.parquet", "features.npy"):
+        (old.folder / name).write_text("{}")
+    begin(dataclasses.replace(old, code="measures otherwise", training=training))
+    assert (old.folder / "checkpoint.safetensors").exists() is kept
+    assert not any((old.folder / name).exists() for name in ("results.json", "predictions.parquet", "features.npy"))
+    begin(dataclasses.replace(old, code="measures otherwise", training=training, data="other"))
+    assert not (old.folder / "checkpoint.safetensors").exists()
 
 
 def test_the_code_fingerprint_follows_imports_and_ignores_words(tmp_path):
@@ -326,7 +363,7 @@ def write_zip(path: Path, content: bytes) -> None:
         archive.writestr("member", content)
 
 
-def wait_for(condition, seconds: float = 60.0) -> None:
+def wait_for(condition, seconds: float = 300.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited too long"

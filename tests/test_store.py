@@ -153,7 +153,7 @@ def test_a_killed_write_leaves_the_old_store(tmp_path):
         from c2vl_lab.data.layouts import KINECT20
         def wait(*a, **k):
             print("half way", flush=True)
-            time.sleep(60)
+            time.sleep(600)
         writing.write_text = wait
         clip = writing.Clip("new", np.ones((5, 1, 20, 3), np.float32), np.ones((5, 1), bool), np.arange(5), 0)
         writing.write_store({str(tmp_path / "s")!r}, [clip], dataset="t", layout=KINECT20, classes=["one"])
@@ -213,7 +213,7 @@ def test_several_processes_may_make_one_store(tmp_path):
     )
     command = [sys.executable, "-c", code, str(time.time() + 4)]
     callers = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
-    answers = [caller.communicate(timeout=120) for caller in callers]
+    answers = [caller.communicate(timeout=400) for caller in callers]
     assert [caller.returncode for caller in callers] == [0] * 4, answers
     assert len({out for out, _ in answers}) == 1
     left = list((tmp_path / "stores").iterdir())

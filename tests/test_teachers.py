@@ -25,7 +25,7 @@ TINY = {
 
 def run(code: str) -> str:
     """What a fresh interpreter prints; torchvision can be imported only once in a process."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

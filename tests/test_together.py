@@ -281,11 +281,37 @@ def test_balanced_batches_hold_every_set_alike():
     import torch
 
     sets = torch.tensor([0] * 40 + [1] * 10 + [2] * 16)
-    order = balanced_order(3, 1, sets)
-    assert len(order) == 66 and (order == balanced_order(3, 1, sets)).all()
-    assert (order != balanced_order(3, 2, sets)).any() and (order != balanced_order(4, 1, sets)).any()
+    order = balanced_order(3, 1, sets, 12)
+    assert len(order) == 66 and (order == balanced_order(3, 1, sets, 12)).all()
+    assert (order != balanced_order(3, 2, sets, 12)).any() and (order != balanced_order(4, 1, sets, 12)).any()
     for batch in order[:60].view(5, 12):
         assert torch.bincount(sets[batch]).tolist() == [4, 4, 4]
     for number, size in ((0, 22), (1, 10), (2, 16)):  # no clip again before all of its set were shown
         own = order[sets[order] == number][:size]
         assert len(own.unique()) == len(own)
+
+
+@pytest.mark.parametrize(("sizes", "batch"), [((60, 7), 12), ((60, 9, 5), 13), ((50, 6), 12), ((90, 3, 8), 9)])
+def test_no_clip_is_its_own_negative_in_a_balanced_batch(sizes, batch):
+    """Every set has at least its share of a batch, and begins again in the middle of one."""
+    import torch
+
+    sets = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
+    for epoch in range(1, 30):
+        order = balanced_order(0, epoch, sets, batch)
+        for some in order.split(batch):
+            assert len(some.unique()) == len(some)
+        turns = -(-len(sets) // len(sizes))
+        for number, size in enumerate(sizes):  # all of a set are shown before one is shown again
+            own = order[sets[order] == number]
+            assert len(own) in (turns, turns - 1)
+            for shown in own[: len(own) // size * size].split(size):
+                assert len(shown.unique()) == len(shown)
+
+
+def test_a_set_smaller_than_its_share_of_a_batch_is_shown_again_as_late_as_can_be():
+    import torch
+
+    sets = torch.tensor([0] * 30 + [1] * 3)
+    own = [clip for clip in balanced_order(0, 1, sets, 12).tolist() if clip >= 30]
+    assert len(own) == 16 and all(len(set(own[i : i + 3])) == 3 for i in range(14))

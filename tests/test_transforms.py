@@ -187,7 +187,7 @@ def test_the_per_frame_variant_loses_place_distance_and_turning():
 
 
 def test_settings_are_checked():
-    with pytest.raises(ConfigError, match="align wants one of 'clip', 'frame', 'none'; found True"):
+    with pytest.raises(ConfigError, match="align wants one of 'clip', 'frame', 'frame50', 'none'; found True"):
         PrepareConfig(align=True)
     with pytest.raises(ConfigError, match="origin wants one of"):
         PrepareConfig(origin="none")

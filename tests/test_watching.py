@@ -108,6 +108,8 @@ def test_a_row_and_the_status_hold_all_that_is_followed(tmp_path):
     assert all(s["state"] == "running" and s["pid"] == os.getpid() and s["batches"] == 4 for s in seen)
     last = read_status(tmp_path)
     assert (last["state"], last["epoch"], last["step"], last["seconds_left"]) == ("done", 3, 0, 0)
+    assert set(last["terms"]) == {"loss", "skeleton-language"}, "of the last epoch, as its row"
+    assert last["terms"] == {name: rows[-1][name] for name in last["terms"]}
 
 
 def test_the_status_is_written_once_a_second_at_most(tmp_path, monkeypatch):

@@ -9,14 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from c2vl_lab.artifacts import write_json
-from c2vl_lab.bench.fingerprints import code_fingerprint, data_fingerprint
+from c2vl_lab.bench.estimate import earlier_runs, in_words, seconds_for
+from c2vl_lab.bench.fingerprints import NO_TRAINING, code_fingerprint, data_fingerprint
+from c2vl_lab.bench.machine import this_machine
 from c2vl_lab.bench.notebooks import check_parameters, find_notebook, notebook_parameters
-from c2vl_lab.bench.runner import Outcome, Tally, clock, run_jobs, this_machine
-from c2vl_lab.bench.runs import Job, is_complete
-from c2vl_lab.bench.suite import RunSpec, Suite, expand, preset_name, with_settings
+from c2vl_lab.bench.resources import Resources, resources_of, with_changes
+from c2vl_lab.bench.runner import Outcome, Tally, clock, run_jobs
+from c2vl_lab.bench.runs import Job, card_on_disk, is_complete
+from c2vl_lab.bench.states import STATES, state_of
+from c2vl_lab.bench.suite import RunSpec, Suite, check_wants, expand, preset_name, with_settings
 from c2vl_lab.errors import ConfigError
+from c2vl_lab.logs import METRICS
 
 Say = Callable[[str], None]
+# (jobs, whether they are notebooks beside the runs, what hears of the outcomes) -> an outcome each
+Execute = Callable[[list[Job], bool, Callable[[list[Outcome]], None]], list[Outcome]]
+STEP = ("batch_size", "accumulate", "micro_batch")
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,8 @@ class BenchOptions:
         work_dir: stores, caches and runs.
         reports_dir: the report goes to ``reports_dir/<suite>-<preset>``.
         command: what the report names as the command that made it.
+        retries: how many times a run that failed is tried again.
+        resources: fields of :class:`~c2vl_lab.bench.resources.Resources` that win over the suite's.
     """
 
     data_dir: str = ""
@@ -44,6 +54,8 @@ class BenchOptions:
     work_dir: str = "work"
     reports_dir: str = "reports"
     command: str = ""
+    retries: int = 0
+    resources: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,7 @@ class Plan:
         all_runs: every run of the grid, for the report's list.
         before, after: notebooks ahead of the runs and behind them.
         left_out: sentences about notebooks that are not executed.
+        resources: what a run may use.
     """
 
     suite: Suite
@@ -69,6 +82,7 @@ class Plan:
     before: list[Job] = field(default_factory=list)
     after: list[Job] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    resources: Resources = field(default_factory=Resources)
 
 
 def plan_suite(suite: Suite, options: BenchOptions) -> Plan:
@@ -90,12 +104,16 @@ def plan_suite(suite: Suite, options: BenchOptions) -> Plan:
     if not suite.dataset:
         raise ConfigError(f"Suite {suite.name} wants your own store: --set dataset=work/stores/mine")
     preset = preset_name(suite, options.preset)
+    check_wants(suite, preset)
     folder = Path(options.work_dir) / "runs" / suite.name / preset
     report = Path(options.reports_dir) / f"{suite.name}-{preset}"
     specs, chosen = expand(suite, preset), {spec.id for spec in expand(suite, preset, options.only)}
     places = {"work_dir": options.work_dir, "data_dir": options.data_dir, "device": options.device}
-    code = code_fingerprint(notebook)
-    jobs = [_run_job(spec, notebook, folder, places, code) for spec in specs]
+    resources = resources_of(suite.resources, tuple(suite.presets), preset, suite.name)
+    resources = with_changes(resources, options.resources)
+    code = code_fingerprint(notebook), code_fingerprint(notebook, leave_out=NO_TRAINING)
+    jobs = [_run_job(spec, notebook, folder, places, *code) for spec in specs]
+    jobs = [replace(job, devices=max(1, resources.devices)) for job in jobs]
     shown = _shown(suite, specs, chosen)
     common = {"dataset": suite.dataset, **suite.parameters, **suite.presets[preset], **places}
     extra = {
@@ -116,7 +134,7 @@ def plan_suite(suite: Suite, options: BenchOptions) -> Plan:
         without = [job for job in after if "run_dir" in job.parameters]
         left_out = [f"left out: {job.id} shows the run {shown.id}, which --only excludes" for job in without]
         after = [job for job in after if job not in without]
-    return Plan(suite, options, preset, folder, report / "index.html", runs, jobs, before, after, left_out)
+    return Plan(suite, options, preset, folder, report / "index.html", runs, jobs, before, after, left_out, resources)
 
 
 def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
@@ -130,14 +148,14 @@ def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _run_job(spec: RunSpec, notebook: Path, folder: Path, places: dict[str, Any], code: str) -> Job:
+def _run_job(spec: RunSpec, notebook: Path, folder: Path, places: dict[str, Any], code: str, training: str) -> Job:
     """The job of one run; the notebook is told its folder as ``run_dir``."""
     known = notebook_parameters(notebook)
     run_dir = {"run_dir": str(folder / spec.id)} if "run_dir" in known else {}
     given = {name: value for name, value in places.items() if name in known}
     parameters = check_parameters(notebook, {**spec.parameters, **given, **run_dir})
     data = data_fingerprint({**spec.parameters, **places})
-    return Job(spec.id, spec.label, notebook, parameters, folder / spec.id, "results.json", code, data)
+    return Job(spec.id, spec.label, notebook, parameters, folder / spec.id, "results.json", code, data, training)
 
 
 def _look_job(name: str, folder: Path, offered: dict[str, Any], data: str) -> Job:
@@ -158,40 +176,75 @@ def _shown(suite: Suite, specs: list[RunSpec], chosen: set[str]) -> RunSpec:
 
 
 def describe_plan(plan: Plan) -> list[str]:
-    """One line a job: what would be done, what is complete already."""
+    """One line a job: what would be done and why, what is complete already; then how long it will take, if known."""
+    machine = this_machine(plan.options.workers, plan.options.device, plan.resources)
     lines = [f"{plan.suite.title}, preset {plan.preset}: {len(plan.runs)} runs in {plan.folder}"]
+    states = {job.id: state_of(job) for job in [*plan.before, *plan.runs, *plan.after]}
     for job in [*plan.before, *plan.runs, *plan.after]:
-        done = not job.always and is_complete(job)
-        lines.append(f"  {'complete' if done else 'to do   '}  {job.id}  ({job.label})")
-    return lines + [f"  {sentence}" for sentence in plan.left_out]
+        state = states[job.id]
+        why = f": {state.why}" if state.why else ""
+        lines.append(f"  {state.name:<10}  {job.id}  ({job.label}){why}")
+    lines += [f"  {sentence}" for sentence in plan.left_out]
+    names = [states[job.id].name for job in plan.runs]
+    lines.append("Runs: " + ", ".join(f"{names.count(name)} {name}" for name in STATES if name in names))
+    open_runs = [job for job in plan.runs if states[job.id].name != "complete"]
+    known = earlier_runs(plan.options.work_dir) if open_runs else []
+    gpu = any(machine.gpus)
+    words = in_words([seconds_for(job, states[job.id], known, gpu) for job in open_runs], machine.workers)
+    return [*lines, *([f"Time left: {words}"] if words else [])]
 
 
-def run_plan(plan: Plan, say: Say) -> list[Outcome]:
+def run_plan(
+    plan: Plan, say: Say, watch: Callable[[], None] = lambda: None, execute: Execute | None = None
+) -> list[Outcome]:
     """Do everything in a plan that is not done yet; failed runs are listed and do not stop the rest.
 
     Args:
         plan: of :func:`plan_suite`.
         say: gets the progress lines.
+        watch: called several times a second; ``suite.json`` and the runs' files say how far everything is.
+        execute: does a list of jobs, elsewhere (:mod:`~c2vl_lab.bench.cluster`); None: this machine does.
 
     Returns:
         The outcomes of all jobs, failed ones included.
     """
-    machine = this_machine(plan.options.workers, plan.options.device)
-    on = f"GPU {', '.join(machine.gpus)}" if machine.gpus else f"CPU, {machine.threads} threads each"
-    say(f"{plan.suite.title}, preset {plan.preset}: {len(plan.runs)} runs, {machine.workers} at once, {on}")
-    alone, tally = this_machine(1, plan.options.device), Tally(len(plan.before) + len(plan.runs) + len(plan.after))
-    outcomes = [outcome for job in plan.before for outcome in run_jobs([job], alone, say, tally)]
-    outcomes += run_jobs(plan.runs, machine, say, tally)
-    _write_list(plan, outcomes)
+    tally = Tally(len(plan.before) + len(plan.runs) + len(plan.after))
+    execute = execute or _here(plan, say, tally)
+    written: list[int] = []
+
+    def look(ended: list[Outcome]) -> None:
+        if written != [len(ended)]:  # once a run
+            written[:] = [len(ended)]
+            write_list(plan, ended)
+        watch()
+
+    write_list(plan, [])
+    outcomes = [outcome for job in plan.before for outcome in execute([job], True, lambda ended: watch())]
+    outcomes += execute(plan.runs, False, look)
+    write_list(plan, outcomes)
     for sentence in plan.left_out:
         say(sentence)
     for job in plan.after:
-        outcomes += run_jobs([job], alone, say, tally)
+        outcomes += execute([job], True, lambda ended: watch())
     for outcome in outcomes:
         if outcome.status == "failed":
             say(f"FAILED: {outcome.job.id}: {outcome.error} See {outcome.job.executed}")
     say(f"{_count(outcomes)} in {clock(time.monotonic() - tally.begun)}. Runs: {plan.folder}")
     return outcomes
+
+
+def _here(plan: Plan, say: Say, tally: Tally) -> Execute:
+    """What does jobs on this machine: runs side by side, other notebooks one at a time."""
+    options = plan.options
+    machine, alone = this_machine(options.workers, options.device, plan.resources), this_machine(1, options.device)
+    at_once = f"{machine.workers} at once, {machine.in_words()}"
+    say(f"{plan.suite.title}, preset {plan.preset}: {len(plan.runs)} runs, {at_once}")
+
+    def execute(jobs: list[Job], single: bool, watch: Callable[[list[Outcome]], None]) -> list[Outcome]:
+        retries = 0 if single else options.retries
+        return run_jobs(jobs, alone if single else machine, say, tally, retries, watch)
+
+    return execute
 
 
 def _count(outcomes: list[Outcome]) -> str:
@@ -200,8 +253,25 @@ def _count(outcomes: list[Outcome]) -> str:
     return ", ".join(f"{states.count(state)} {state}" for state in ("complete", "skipped", "failed") if state in states)
 
 
-def _write_list(plan: Plan, outcomes: list[Outcome]) -> None:
-    """``suite.json`` in the runs' folder: every run of the grid and how it stands, for the report."""
+def _main(plan: Plan) -> str:
+    """Label of the arm that the suite shows, which the report sets against every other; empty where none is named."""
+    wanted = plan.suite.shown.items()
+    fit = (job for job in plan.all_runs if all(job.parameters.get(name) == value for name, value in wanted))
+    return next((job.label for job in fit), "") if wanted else ""
+
+
+def _step(job: Job) -> dict[str, Any]:
+    """What a step of a run's training saw: ``batch_size`` counts the clips of all devices; empty without training."""
+    if not (job.folder / METRICS).is_file():
+        return {}
+    about = notebook_parameters(job.notebook)
+    values = {name: job.parameters.get(name, about[name]["default"]) for name in STEP if name in about}
+    devices = card_on_disk(job).get("devices", 1)  # with which it was done last, whatever is asked for now
+    return {"step": {name: int(value) for name, value in values.items()} | {"devices": devices}}
+
+
+def write_list(plan: Plan, outcomes: list[Outcome]) -> None:
+    """``suite.json`` in the runs' folder: every run of the grid and how it stands, for the report and for watchers."""
     ended = {outcome.job.id: outcome for outcome in outcomes}
     rows = []
     for job in plan.all_runs:
@@ -211,7 +281,8 @@ def _write_list(plan: Plan, outcomes: list[Outcome]) -> None:
         error = outcome.error if outcome else ""
         rows.append({"id": job.id, "label": job.label, "parameters": job.card["parameters"], "status": status})
         rows[-1] |= {"error": error, "executed": job.executed.relative_to(plan.folder).as_posix()}
+        rows[-1] |= _step(job)
     looks = [{"id": job.id, "executed": f"{job.id}/executed.ipynb"} for job in [*plan.before, *plan.after]]
     card = {"format": 1, "suite": plan.suite.name, "title": plan.suite.title, "preset": plan.preset}
-    card |= {"command": plan.options.command, "runs": rows, "notebooks": looks}
+    card |= {"command": plan.options.command, "main": _main(plan), "runs": rows, "notebooks": looks}
     write_json(plan.folder / "suite.json", card)

@@ -21,6 +21,7 @@ from c2vl_lab.teachers.loading import KINDS as TEACHERS
 PACKAGE = Path(c2vl_lab.__file__).parent
 # What a run looks like and who starts it does not change its numbers.
 NO_NUMBERS = ("viz", "bench", "cli.py")
+NO_TRAINING = (*NO_NUMBERS, "evaluate")  # what measures a trained encoder does not change it
 
 
 def data_fingerprint(parameters: dict[str, Any]) -> str:
@@ -158,10 +159,18 @@ def code_fingerprint(notebook: Path, package: Path = PACKAGE, leave_out: tuple[s
         name = path.relative_to(package).as_posix()
         if name in used or name.split("/")[0] in leave_out:
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        used[name] = _bare(tree)
-        waiting += _imported(tree, package)
+        state = path.stat()
+        used[name], found = _module(path, package, state.st_size, state.st_mtime_ns)
+        waiting += found
     return fingerprint([_bare(tree) for tree in trees], used)
+
+
+@lru_cache(maxsize=1024)
+def _module(path: Path, package: Path, size: int, changed: int) -> tuple[str, tuple[Path, ...]]:
+    """A module's bare text and the package's files that it imports, parsed once for all notebooks of a suite."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = tuple(_imported(tree, package))
+    return _bare(tree), found
 
 
 def _imported(tree: ast.AST, package: Path) -> list[Path]:

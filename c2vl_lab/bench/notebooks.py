@@ -10,6 +10,7 @@ import ast
 import json
 import os
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,16 @@ def notebook_parameters(notebook: Path) -> dict[str, dict[str, Any]]:
         DataError: the file is no notebook.
     """
     try:
-        return papermill.inspect_notebook(str(notebook))
+        state = os.stat(notebook)
+        return _inspected(str(notebook), state.st_size, state.st_mtime_ns)
     except (ValueError, KeyError, AttributeError) as error:
         raise DataError(f"{notebook}: not a readable notebook ({error}).") from error
+
+
+@lru_cache(maxsize=64)
+def _inspected(notebook: str, size: int, changed: int) -> dict[str, dict[str, Any]]:
+    """papermill's answer, asked for once for all runs of a suite as long as the file is not touched."""
+    return papermill.inspect_notebook(notebook)
 
 
 def check_parameters(notebook: Path, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -178,6 +186,16 @@ def executed_error(output: Path) -> str | None:
 
 def is_finished(output: Path) -> bool:
     """Whether an executed notebook is there and every one of its code cells ended without an error."""
+    try:
+        state = os.stat(output)
+    except OSError:
+        return False
+    return _finished(output, state.st_size, state.st_mtime_ns, state.st_ino)
+
+
+@lru_cache(maxsize=1024)
+def _finished(output: Path, size: int, changed: int, inode: int) -> bool:
+    """The answer, read once as long as the file is not touched: a suite is looked at again and again."""
     code = [cell for cell in _cells(output) if cell.get("cell_type") == "code" and "".join(cell["source"]).strip()]
     states = [cell.get("metadata", {}).get("papermill", {}) for cell in code]
     ended = all(state.get("status") == "completed" and not state.get("exception") for state in states)

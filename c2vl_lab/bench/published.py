@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,9 @@ from c2vl_lab.errors import DataError, MissingError
 COLUMNS = ["method", "evaluation", "stream", "dataset", "protocol", "accuracy", "source"]
 NAMES = {"NTU-60": "ntu60", "NTU-120": "ntu120", "PKU-MMD I": "pku1", "PKU-MMD II": "pku2"}  # as the papers write them
 LICENCE = {"ntu60": "NTU", "ntu120": "NTU", "pku1": "PKU-MMD", "pku2": "PKU-MMD"}
-SEMI = "semi-supervised, "
+SEMI, TRANSFER = "semi-supervised, ", "transfer from "
+FROZEN = ", frozen features"
+NO_FUSION = "this package fuses probes of three streams, not fine-tuned ones; for one of them: "
 
 
 def published(extra: str | Path = "") -> list[dict[str, str]]:
@@ -40,9 +43,10 @@ def published(extra: str | Path = "") -> list[dict[str, str]]:
 def standings(runs: Sequence[Run], extra: str | Path = "") -> list[dict[str, str]]:
     """Published numbers by evaluation, stream, data set and protocol, with ours under each group.
 
-    Ours are the mean and sample standard deviation over seeds of every arm of these runs, the linear probe and, where
-    the protocol "semi" was measured, probes with few labels. Where there is no run: why, and the command that would
-    make it. The published few-label numbers are fine-tuned, ours are probes on frozen features: ``evaluation`` says so.
+    Ours are the mean and sample standard deviation over seeds of every arm of these runs: the linear probe, and what
+    the protocols "finetune", "semi-finetune" and "transfer" have measured. Where there is no run: why, and the command
+    that would make it. The published few-label numbers are fine-tuned; those of the protocol "semi", probes on frozen
+    features, stand beside them under a name of their own.
 
     Args:
         runs: of a report; those that are not complete are left out.
@@ -60,10 +64,10 @@ def standings(runs: Sequence[Run], extra: str | Path = "") -> list[dict[str, str
         about = {"stream": stream, "dataset": dataset, "protocol": protocol, "ours": "yes"}
         code, part = NAMES.get(dataset, dataset), protocol.replace("-", "")
         measured = _measured(runs, evaluation, stream, code, part)
-        for label, values in measured.items():
-            spread = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
-            what = {"method": label, "evaluation": _ours(evaluation), "accuracy": f"{np.mean(values):.1f}{spread}"}
-            found.append({**about, **what, "source": f"{len(values)} seed{'s' if len(values) > 1 else ''}, here"})
+        found += [{**about, "evaluation": evaluation, **row} for row in _in_words(measured)]
+        if evaluation.startswith(SEMI):
+            frozen = _measured(runs, evaluation + FROZEN, stream, code, part)
+            found += [{**about, "evaluation": evaluation + FROZEN, **row} for row in _in_words(frozen)]
         if not measured:
             owner = LICENCE.get(code)
             why = f"not run: needs the {owner} licence" if owner else "not run"
@@ -83,19 +87,34 @@ def command(evaluation: str, stream: str, dataset: str, protocol: str) -> str:
         return one
     if evaluation == "supervised" and not three:
         return f"{one} --only arm=supervised"
-    if evaluation.startswith(SEMI) and not three:
-        return f"{one}; c2vl evaluate RUN --protocols semi (a probe on frozen features; the published are fine-tuned)"
-    return "this package has no command for it"
+    if evaluation == "supervised":
+        return NO_FUSION + f"{bench} --set stream=joint --only arm=supervised"
+    if evaluation == "fine-tuned":
+        tuned = "--protocols finetune"
+    elif evaluation.startswith(SEMI):
+        tuned = "--protocols semi-finetune"
+    elif evaluation.startswith(TRANSFER):
+        source = evaluation.removeprefix(TRANSFER)
+        bench = bench.replace(f"dataset={dataset}", f"dataset={NAMES.get(source, source)}")
+        tuned = f"--protocols transfer --on {dataset}:{protocol}"
+    else:
+        return "this package has no command for it"
+    own = "joint" if three else stream
+    return (NO_FUSION if three else "") + f"{bench} --set stream={own}; c2vl evaluate RUN {tuned}"
 
 
 def _measured(runs: Sequence[Run], evaluation: str, stream: str, dataset: str, protocol: str) -> dict[str, list[float]]:
     """Arm to one accuracy in % a seed."""
     found: dict[str, list[float]] = {}
+    source = evaluation.removeprefix(TRANSFER) if evaluation.startswith(TRANSFER) else ""
     for run in runs:
-        same = run.results.get("dataset") == dataset and run.results.get("split", {}).get("protocol") == protocol
+        if source:
+            same = run.results.get("dataset") == NAMES.get(source, source)
+        else:
+            same = run.results.get("dataset") == dataset and run.results.get("split", {}).get("protocol") == protocol
         if run.status != "complete" or not same or run.parameters.get("stream", "joint") != stream:
             continue
-        value = _value(run, evaluation)
+        value = _transferred(run, f"{dataset}:{protocol}") if source else _value(run, evaluation)
         if value is not None:
             found.setdefault(run.label, []).append(100 * value)
     return found
@@ -107,15 +126,34 @@ def _value(run: Run, evaluation: str) -> float | None:
         return run.results["metrics"].get("own_head") if run.arm == evaluation == "supervised" else None
     if evaluation == "linear":
         return run.results["metrics"].get("linear")
+    if evaluation == "fine-tuned":
+        return _mean(run.results.get("protocols", {}).get("finetune", {}), "all labels")
     if evaluation.startswith(SEMI):
-        measures = run.results.get("protocols", {}).get("semi", {}).get("measures", ())
-        wanted = evaluation.removeprefix(SEMI)
-        return next((m["mean"] for m in measures if m["name"].startswith(f"{wanted} of")), None)
+        protocol = "semi" if evaluation.endswith(FROZEN) else "semi-finetune"
+        wanted = evaluation.removeprefix(SEMI).removesuffix(FROZEN)
+        return _mean(run.results.get("protocols", {}).get(protocol, {}), f"{wanted} of")
     return None
 
 
-def _ours(evaluation: str) -> str:
-    return f"{evaluation}, frozen features" if evaluation.startswith(SEMI) else evaluation
+def _transferred(run: Run, target: str) -> float | None:
+    """A run's accuracy on another set, fine-tuned there."""
+    targets = run.results.get("protocols", {}).get("transfer", {}).get("targets", {})
+    return _mean(targets.get(target, {}), "fine-tuned")
+
+
+def _mean(record: Mapping[str, Any], begins: str) -> float | None:
+    """The first number of a protocol whose name begins so."""
+    return next((m["mean"] for m in record.get("measures", ()) if m["name"].startswith(begins)), None)
+
+
+def _in_words(measured: Mapping[str, list[float]]) -> list[dict[str, str]]:
+    """Ours, one row an arm."""
+    rows = []
+    for label, values in measured.items():
+        spread = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
+        seeds = f"{len(values)} seed{'s' if len(values) > 1 else ''}, here"
+        rows.append({"method": label, "accuracy": f"{np.mean(values):.1f}{spread}", "source": seeds})
+    return rows
 
 
 def _read(path) -> list[dict[str, str]]:

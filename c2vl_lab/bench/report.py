@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import c2vl_lab
-from c2vl_lab.artifacts import atomic_folder, atomic_path, file_sha256, write_json
+from c2vl_lab.artifacts import atomic_folder, atomic_path, file_sha256, read_json, write_json
 from c2vl_lab.bench.notebooks import is_finished
+from c2vl_lab.bench.paper_tables import write_paper_tables
 from c2vl_lab.bench.published import standings
-from c2vl_lab.bench.report_figures import draw_section, origin
+from c2vl_lab.bench.report_figures import draw_section
+from c2vl_lab.bench.report_markdown import markdown
 from c2vl_lab.bench.report_page import Page, render
-from c2vl_lab.bench.report_tables import markdown, sections
+from c2vl_lab.bench.report_protocols import long_tables
+from c2vl_lab.bench.report_tables import Section, sections
 from c2vl_lab.bench.results import Run, find_runs, results_frame
+from c2vl_lab.bench.run_figures import origin
 from c2vl_lab.bench.suite import is_place
 
 
@@ -26,9 +30,11 @@ def build_report(
     """Write a report on all runs below a folder.
 
     The folder gets ``index.html`` (one self-contained page), ``results.csv`` and ``results.parquet`` (one row a
-    run), ``results.md`` (the tables), ``manifest.json`` (what made them), ``figures/`` and ``notebooks/``.
+    run), ``protocols.csv`` (one row for each arm and measure), ``comparisons.csv`` (arms against one another),
+    ``results.md`` (the tables), ``paper_tables.tex`` and ``paper_tables.md`` (for a paper), ``manifest.json`` (what
+    made them), ``figures/`` and ``notebooks/``.
     Besides the runs the page shows, where they exist below ``runs_dir``: ``joint_map.json`` and ``joint_map.png``
-    (:func:`c2vl_lab.viz.maps.save_map`) and ``examples.json`` (:func:`c2vl_lab.viz.examples.save_examples`).
+    (:func:`c2vl_lab.figures.maps.save_map`) and ``examples.json`` (:func:`c2vl_lab.figures.examples.save_examples`).
 
     Args:
         runs_dir: folder of the runs, at any depth.
@@ -48,10 +54,12 @@ def build_report(
     complete = [run for run in runs if run.status == "complete"]
     rest = [run for run in runs if run.status != "complete"]
     heading = full_title(title, runs)
-    found = sections(runs)
+    listed = runs_dir / "suite.json"
+    found = sections(runs, str(read_json(listed).get("main", "")) if listed.is_file() else "")
     beside = standings(complete, published)  # before anything is written: the file may be wrong
     report_dir.mkdir(parents=True, exist_ok=True)
-    _write_tables(report_dir, complete, markdown(heading, found, rest, command, beside))
+    _write_tables(report_dir, complete, found, markdown(heading, found, rest, command, beside))
+    write_paper_tables(report_dir, found, beside)
     with atomic_folder(report_dir / "figures") as folder:
         names = [f"{number}-" if len(found) > 1 else "" for number in range(1, len(found) + 1)]
         note = origin(complete)
@@ -76,8 +84,11 @@ def full_title(title: str, runs: Sequence[Run]) -> str:
     return f"{title} ({', '.join(absent)})" if absent else title
 
 
-def _write_tables(report_dir: Path, runs: list[Run], text: str) -> None:
-    """One row a run as CSV and parquet, the aggregated tables as Markdown."""
+def _write_tables(report_dir: Path, runs: list[Run], found: list[Section], text: str) -> None:
+    """One row a run as CSV and parquet; the protocols' numbers and comparisons as CSV; the tables as Markdown."""
+    for name, table in zip(("protocols.csv", "comparisons.csv"), long_tables(found), strict=True):
+        with atomic_path(report_dir / name) as temporary:
+            table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
     frame = results_frame(runs).drop(columns="key", errors="ignore")
     with atomic_path(report_dir / "results.csv") as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
@@ -123,10 +134,23 @@ def _manifest(report_dir: Path, title: str, command: str, runs: list[Run]) -> di
                     k: Path(v).name if k == "dataset" else v for k, v in run.parameters.items() if not is_place(k)
                 },
                 "results_sha256": file_sha256(run.path / "results.json") if run.results else "",
+                **_step(run),
             }
             for run in runs
         ],
     }
+
+
+def _step(run: Run) -> dict[str, Any]:
+    """The effective batch: clips of a step on all devices together, each contrasted with those of its batch."""
+    listed = run.path.parent / "suite.json"
+    rows = read_json(listed).get("runs", []) if listed.is_file() else []
+    step = next((row["step"] for row in rows if row.get("id") == run.path.name and "step" in row), None)
+    if step is None:
+        return {}
+    batch, devices = step["batch_size"], step["devices"]
+    clips = {"clips_a_step": batch * step["accumulate"], "clips_a_contrast": batch, "clips_a_device": batch / devices}
+    return {"step": {**clips, "devices": devices}}
 
 
 def git_commit() -> str:

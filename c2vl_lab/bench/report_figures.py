@@ -1,26 +1,23 @@
-"""The figures of a report: for paper as PDF and PNG, and inside the page for light and for dark screens."""
+"""The figures of a report: for paper as files, and inside the page for light and for dark screens."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
+from c2vl_lab import figures
 from c2vl_lab.artifacts import read_json
+from c2vl_lab.bench import run_figures
 from c2vl_lab.bench.report_tables import Section
 from c2vl_lab.bench.results import Run
-from c2vl_lab.logs import read_metrics
-from c2vl_lab.viz import figures, theme
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 PAGE_PIXELS = 944  # width of the page's text, so that all figures have one scale
+PAGE_INCHES = figures.VENUES["page-light"].page
+Draw = Callable[[figures.Look], figures.PaperFigure]
 
 
 @dataclass(frozen=True)
@@ -40,13 +37,13 @@ def draw_section(section: Section, prefix: str, folder: Path, note: str) -> dict
     Args:
         section: the section.
         prefix: starts the file names.
-        folder: gets the PDF and PNG files.
-        note: what has to be said about data and teacher; it ends every caption.
+        folder: gets the PDF, SVG, PNG and data files.
+        note: what has to be said about data and teacher; it ends every caption, and stands in the files' corners.
     """
     found = {}
-    maker: dict[str, tuple[Callable[[], Figure] | None, str]] = {
+    maker: dict[str, tuple[Draw | None, str]] = {
         "results": (
-            lambda: figures.results_bars(section.table),
+            lambda look: figures.ablation_bars(section.table, look=look),
             "Accuracy of every arm: bars are means, whiskers the sample standard deviation over seeds, dots the seeds.",
         ),
         "confusion": (
@@ -56,27 +53,32 @@ def draw_section(section: Section, prefix: str, folder: Path, note: str) -> dict
         "classes": (_classes(section), "Accuracy per class, linear probe, mean over seeds."),
         "training": (
             _training(section),
-            f"Pre-training of “{section.main}”: each seed faint, their mean strong.",
+            f"Pre-training of “{section.main}”: mean over seeds, bands of one sample standard deviation.",
         ),
     }
     for name, (draw, caption) in maker.items():
         if draw is not None:
             ending = f" {note[0].upper()}{note[1:]}." if note else ""
-            found[name] = picture(draw, folder / f"{prefix}{name}", caption + ending)
+            found[name] = picture(draw, folder / f"{prefix}{name}", caption + ending, note)
     return found
 
 
-def picture(draw: Callable[[], Figure], path: Path, caption: str) -> Picture:
-    """Draw a figure three times: for paper (to ``path``.pdf and .png), for light screens and for dark ones."""
-    with theme.style():
-        figures.save_figure(draw(), path)
+def picture(draw: Draw, path: Path, caption: str, note: str = "") -> Picture:
+    """Draw a figure three times: for paper (files beside ``path``), for light screens and for dark ones.
+
+    Args:
+        draw: makes the figure for a look.
+        path: target of :func:`c2vl_lab.figures.save`.
+        caption: what stands under it on the page.
+        note: what stands in its corner on paper; on the page the caption says it.
+    """
+    figures.save(draw(figures.Look(note=note)), path)
     shown, width = {}, 0.0
     for screen in ("light", "dark"):
-        with theme.style(screen):
-            stream, figure = io.BytesIO(), draw()
-            figure.savefig(stream, format="png", dpi=200, metadata={"Software": None})
-        shown[screen], width = data_uri(stream.getvalue()), figure.get_figwidth()
-    return Picture(path.name, caption, round(width / theme.PAGE_WIDTH * PAGE_PIXELS), shown["light"], shown["dark"])
+        stream, figure = io.BytesIO(), draw(figures.Look(f"page-{screen}"))
+        figure.savefig(stream, format="png", dpi=200, metadata={"Software": None})
+        shown[screen], width = data_uri(stream.getvalue()), figure.look.width
+    return Picture(path.name, caption, round(width / PAGE_INCHES * PAGE_PIXELS), shown["light"], shown["dark"])
 
 
 def data_uri(png: bytes) -> str:
@@ -91,7 +93,7 @@ def newest(runs_dir: Path, name: str) -> Path | None:
 
 
 def examples(runs_dir: Path) -> list[dict[str, Any]]:
-    """Clips of ``examples.json`` (see :func:`c2vl_lab.viz.examples.save_examples`) with pictures as data URIs."""
+    """Clips of ``examples.json`` (see :func:`c2vl_lab.figures.examples.save_examples`) with pictures as data URIs."""
     path = newest(runs_dir, "examples.json")
     if path is None:
         return []
@@ -109,37 +111,24 @@ def _arm(section: Section, arm: str) -> tuple[str, list[Run]]:
     return label, wanted.get(label, [])
 
 
-def _confusion(section: Section) -> Callable[[], Figure] | None:
+def _confusion(section: Section) -> Draw | None:
     """How to draw the main arm's confusion matrix, summed over seeds."""
-    _, runs = _arm(section, "full")
-    matrices = [np.asarray(run.results["confusion"]) for run in runs if "confusion" in run.results]
-    if not matrices:
+    runs = [run for run in _arm(section, "full")[1] if "confusion" in run.results]
+    if not runs:
         return None
-    total = np.sum(matrices, axis=0)
-    return lambda: figures.confusion_matrix(total, runs[0].results["classes"])
+    counts, classes = run_figures.confusion(runs)
+    return lambda look: figures.confusion_matrix(counts, classes, look)
 
 
-def _classes(section: Section) -> Callable[[], Figure] | None:
+def _classes(section: Section) -> Draw | None:
     """How to draw accuracy per class of the main arm between its nearest neighbours."""
-    shown = {}
-    for arm in ("full", "skeletonclr", "supervised"):
-        label, runs = _arm(section, arm)
-        found = [run.results["per_class"] for run in runs if "per_class" in run.results]
-        if found:
-            shown[label] = {name: float(np.mean([f[name] for f in found if name in f])) for name in found[0]}
-    return (lambda: figures.per_class(shown)) if shown else None
+    arms = dict(_arm(section, arm) for arm in ("full", "skeletonclr", "supervised"))
+    shown = {label: found for label, runs in arms.items() if (found := run_figures.class_accuracies(runs))}
+    return (lambda look: figures.per_class(shown, look)) if shown else None
 
 
-def _training(section: Section) -> Callable[[], Figure] | None:
+def _training(section: Section) -> Draw | None:
     """How to draw the main arm's training curves."""
-    _, runs = _arm(section, "full")
-    rows = {f"seed {run.parameters.get('seed', 0)}": read_metrics(run.path / "metrics.jsonl") for run in runs}
-    rows = {seed: found for seed, found in rows.items() if found}
-    return (lambda: figures.training_curves(rows)) if rows else None
-
-
-def origin(runs: Sequence[Run]) -> str:
-    """What the runs' data and teacher are not, in words; empty when both are the real thing."""
-    generated = any(run.results.get("generated") for run in runs)
-    stand_in = any(run.results.get("stand_in_teacher") for run in runs)
-    return theme.origin_note(generated, stand_in)
+    label, runs = _arm(section, "full")
+    rows = run_figures.curves(runs)
+    return (lambda look: figures.training_curves({label: rows}, look)) if rows else None

@@ -7,8 +7,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from c2vl_lab.bench.compared import RULE
 from c2vl_lab.bench.report_figures import Picture, data_uri, examples, newest
-from c2vl_lab.bench.report_protocols import protocol_rows
+from c2vl_lab.bench.report_protocols import class_gains, differences, protocol_tables
 from c2vl_lab.bench.report_tables import Against, Section, costs
 from c2vl_lab.bench.results import Run
 
@@ -65,12 +66,15 @@ def render(page: Page) -> str:
         page=page,
         style=(room / "report_page.css").read_text(encoding="utf-8"),
         parts=list(zip(page.sections, page.pictures, map(tiles, page.sections), strict=True)),
-        protocols=list(map(protocol_rows, page.sections)),
+        protocols=list(map(protocol_tables, page.sections)),
+        compared=[differences(section) for section in page.sections],
+        gains=list(map(class_gains, page.sections)),
+        rule=RULE,
         map_json=_script_safe(map_json.read_text(encoding="utf-8")) if map_json else "",
         plotly=_plotly_library() if map_json else "",
         map_png=data_uri(map_png.read_bytes()) if map_png else "",
         examples=examples(page.runs_dir),
-        costs=costs(page.complete).to_dict("records"),
+        costs=costs([run for run in page.complete if not run.is_fused]).to_dict("records"),
         published=page.published,
         notes=list(dict.fromkeys(str(n) for run in page.complete for n in run.results.get("notes", []))),
         other_notebooks={name: link for name, link in page.links.items() if name not in run_names},
@@ -89,7 +93,7 @@ def tiles(section: Section) -> list[Tile]:
         if name in ("linear probe", "1-NN") and cell.text:
             found.append(Tile(cell.text, "%", f"{name}, {main.label}, {over}"))
     for arm in ("skeletonclr", "supervised"):
-        found += [_distance(a) for a in section.against if a.values and section.arms[a.label][0].arm == arm]
+        found += [_distance(a) for a in section.against if a.values and section.arms[a.label][0].arm == arm][:1]
     return found
 
 

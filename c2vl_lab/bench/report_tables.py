@@ -8,9 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from c2vl_lab.bench.compared import Compared, compare_arms
+from c2vl_lab.bench.protocol_numbers import LINEAR, Number, numbers_of, plain_numbers
 from c2vl_lab.bench.results import METRICS, Run, aggregate, predictions, results_frame
 from c2vl_lab.bench.statistics import Comparison, bootstrap_interval, compare
-from c2vl_lab.viz.figures import METRIC_TITLES
+from c2vl_lab.viz.log_columns import METRIC_TITLES
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Row:
 class Against:
     """The full method beside one other arm, as text, and the comparison itself (None without a common test clip).
 
-    ``on`` says on how many clips where the two arms were not tested on the same ones.
+    ``on`` says on how many clips where the two arms were not tested on the same ones; ``verdict`` what may be said.
     """
 
     label: str
@@ -46,6 +48,7 @@ class Against:
     interval: str
     clips: str
     p_values: str
+    verdict: str
     values: Comparison | None
 
 
@@ -61,24 +64,31 @@ class Section:
     table: pd.DataFrame
     arms: dict[str, list[Run]]  # label to the runs of its seeds
     main: str  # label of the full method's arm, "" without one
+    numbers: list[Number]  # linear probe and 1-NN, then the protocols' measures
+    compared: list[Compared]  # the main arm, and its fused streams, against every other arm
 
 
-def sections(runs: Sequence[Run]) -> list[Section]:
-    """One section for each data set and protocol of the complete runs."""
+def sections(runs: Sequence[Run], main: str = "") -> list[Section]:
+    """One section for each data set and protocol of the complete runs.
+
+    Args:
+        runs: of :func:`~c2vl_lab.bench.results.find_runs`.
+        main: label of the arm that is set against every other; "" or an unknown one: the full method's.
+    """
     complete = [run for run in runs if run.status == "complete"]
     frame = results_frame(complete)
     found = []
     for (dataset, protocol), part in frame.groupby(["dataset", "protocol"], sort=False) if len(frame) else ():
         here = [complete[i] for i in part.index]
-        found.append(_section(f"{dataset}, {protocol}", part.reset_index(drop=True), here))
+        found.append(_section(f"{dataset}, {protocol}", part.reset_index(drop=True), here, main))
     return found
 
 
-def _section(title: str, frame: pd.DataFrame, runs: list[Run]) -> Section:
+def _section(title: str, frame: pd.DataFrame, runs: list[Run], main: str) -> Section:
     """Table, comparisons and facts of one data set and protocol."""
     table = aggregate(frame)
     by_label = {str(label): [runs[i] for i in rows.index] for label, rows in frame.groupby("label", sort=False)}
-    main = _main_label(by_label)
+    main = main if main in by_label else _main_label(by_label)
     metrics = [m for m in METRICS if (table["metric"] == m).any()]
     rows = []
     for label, own in by_label.items():
@@ -86,8 +96,12 @@ def _section(title: str, frame: pd.DataFrame, runs: list[Run]) -> Section:
         cells = [_cell(numbers[m], own) if m in numbers else Cell("") for m in metrics]
         group = str(next(iter(numbers.values()))["group"]) if numbers else ""
         rows.append(Row(group, label, encoder_text(own[0]) + _own_head(own) + _tested(own), cells, label == main))
-    against = _comparisons(by_label, main) if main else []
-    return Section(title, facts(runs), [METRIC_TITLES[m] for m in metrics], rows, against, table, by_label, main)
+    measured = plain_numbers(by_label) + numbers_of(by_label)
+    anchors = [label for label in by_label if label == main or label.startswith(f"{main}, three streams")]
+    compared = compare_arms(measured, anchors) if main else []
+    against = _comparisons(by_label, main, compared) if main else []
+    titles = [METRIC_TITLES[m] for m in metrics]
+    return Section(title, facts(runs), titles, rows, against, table, by_label, main, measured, compared)
 
 
 def _main_label(by_label: dict[str, list[Run]]) -> str:
@@ -108,20 +122,22 @@ def _cell(number: pd.Series, runs: list[Run]) -> Cell:
     return Cell(text, " ".join(f"{v:.1f}" for v in values), interval)
 
 
-def _comparisons(by_label: dict[str, list[Run]], main: str) -> list[Against]:
+def _comparisons(by_label: dict[str, list[Run]], main: str, compared: Sequence[Compared]) -> list[Against]:
     """The full method against every other arm, linear probe, on the test clips that both arms have."""
     usable = {k: v for k, v in by_label.items() if all((r.path / "predictions.parquet").is_file() for r in v)}
     if main not in usable:
         return []
     own = predictions(usable[main], "linear")
-    return [_against(str(label), own, predictions(runs, "linear")) for label, runs in usable.items() if label != main]
+    said = {c.second: c.verdict for c in compared if (c.evaluation, c.first) == (LINEAR, main)}
+    others = {label: predictions(runs, "linear") for label, runs in usable.items() if label != main}
+    return [_against(label, own, other, said.get(label, "not shown")) for label, other in others.items()]
 
 
-def _against(label: str, own: pd.DataFrame, other: pd.DataFrame) -> Against:
+def _against(label: str, own: pd.DataFrame, other: pd.DataFrame, verdict: str) -> Against:
     """One comparison; arms that were tested on other clips are compared on the common ones, and that is said."""
     common = own.index[own.index.isin(other.index)]
     if not len(common):
-        return Against(label, "no common test clip", "–", "–", "–", "–", None)
+        return Against(label, "no common test clip", "–", "–", "–", "–", "–", None)
     result = compare(own.loc[common], other.loc[common])
     same = len(common) == len(own) == len(other)
     return Against(
@@ -131,6 +147,7 @@ def _against(label: str, own: pd.DataFrame, other: pd.DataFrame) -> Against:
         f"{signed(result.low)} to {signed(result.high)}",
         ", ".join(f"{a}\u00a0/\u00a0{b}" for a, b in zip(result.only_first, result.only_second, strict=True)),
         ", ".join("<\u00a00.001" if p < 0.001 else f"{p:.3f}" for p in result.p_values),
+        verdict,
         result,
     )
 
@@ -187,9 +204,11 @@ def facts(runs: Sequence[Run]) -> list[tuple[str, str]]:
             _several(
                 f"{r['encoder']['name']}, {r['encoder']['parameters']:,} parameters"
                 for r in results
-                if r.get("encoder")
+                if r.get("encoder") and "fused" not in r
             ),
         ),
+        ("Precision", _several(map(precision_text, trained))),
+        ("Streams", _streams(runs)),
         ("Epochs", _several(run.parameters.get("epochs") for run in trained)),
         ("Teacher", _several(teachers)),
         ("Captions", _several(run.parameters.get("captions") for run in runs)),
@@ -199,6 +218,25 @@ def facts(runs: Sequence[Run]) -> list[tuple[str, str]]:
         ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
     ]
     return [(term, text) for term, text in pairs if text]
+
+
+def precision_text(run: Run) -> str:
+    """In which precision a run's encoder was trained; what is measured of it is computed in float32."""
+    if run.arm == "untrained":
+        return ""
+    wanted, on_cpu = str(run.parameters.get("precision", "auto")), str(run.results.get("device", "")).startswith("CPU")
+    trained = wanted if wanted != "auto" else "float32" if on_cpu else "bfloat16"
+    return f"trained in {trained}{' on a CPU' if on_cpu else ''}, features in float32"
+
+
+def _streams(runs: Sequence[Run]) -> str:
+    """Which streams there are, and how three of them were fused."""
+    streams = _several(run.parameters.get("stream") for run in runs if not run.is_fused)
+    weights = next((run.results["fused"]["weights"] for run in runs if run.is_fused), None)
+    if weights is None:
+        return streams if streams != "joint" else ""
+    at = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
+    return f"{streams}; three streams: logits of their linear probes added ({at}), or their features joined"
 
 
 def _count(split: dict[str, Any], part: str) -> str:
@@ -219,60 +257,3 @@ def costs(runs: Sequence[Run]) -> pd.DataFrame:
     grouped = frame.groupby(["dataset", "label"], sort=False)
     table = grouped[["pretrain_seconds", "evaluate_seconds"]].mean().round(1)
     return table.assign(runs=grouped.size()).reset_index()
-
-
-def markdown(
-    title: str,
-    found: Sequence[Section],
-    failed: Sequence[Run],
-    command: str,
-    beside: Sequence[dict[str, str]] = (),
-) -> str:
-    """The result tables as Markdown, to be committed or sent.
-
-    Args:
-        title: heading.
-        found: one section for each data set and protocol.
-        failed: runs that are not complete.
-        command: what a reader types to get the same.
-        beside: published numbers and ours, of :func:`c2vl_lab.bench.published.standings`.
-    """
-    lines = [f"# {title}", ""]
-    for section in found:
-        lines += [f"## {section.title}", "", *(f"- {term}: {text}" for term, text in section.facts), ""]
-        lines += [
-            "Accuracy on the test split in %, mean ± sample standard deviation over seeds, each seed in brackets.",
-            "",
-        ]
-        lines += [f"| arm | encoder | {' | '.join(section.metrics)} |", "|---" * (2 + len(section.metrics)) + "|"]
-        for row in section.rows:
-            cells = [f"{c.text} ({c.seeds})" if c.seeds else "" for c in row.cells]
-            lines.append("| " + " | ".join(_bar_free(t) for t in (row.label, row.encoder, *cells)) + " |")
-        lines.append("")
-        if section.against:
-            lines += [f"{_bar_free(section.main)} against the other arms, linear probe, percentage points:", ""]
-            lines += [
-                "| against | difference | 95 % interval over clips | exact McNemar p, each seed |",
-                "|---|---|---|---|",
-            ]
-            for a in section.against:
-                label = _bar_free(f"{a.label} ({a.on})" if a.on else a.label)
-                lines.append(f"| {label} | {a.difference} | {a.interval} | {_bar_free(a.p_values)} |")
-            lines.append("")
-    if failed:
-        lines += ["## Runs that are not complete", ""]
-        lines += [f"- {run.path.name} ({run.label}): {run.status}. {run.error}".rstrip() for run in failed] + [""]
-    if beside:
-        lines += ["## Beside the literature", "", "Accuracy in %; ours in bold.", ""]
-        lines += ["| method | evaluation | stream | data set | protocol | % | source |", "|---" * 7 + "|"]
-        for own in beside:
-            method = f"**{_bar_free(own['method'])}**" if own["ours"] else _bar_free(own["method"])
-            cells = [_bar_free(own[c]) for c in ("evaluation", "stream", "dataset", "protocol", "accuracy", "source")]
-            lines.append("| " + " | ".join([method, *cells]) + " |")
-        lines.append("")
-    return "\n".join([*lines, f"Made by `{command}`." if command else ""]).rstrip() + "\n"
-
-
-def _bar_free(text: str) -> str:
-    """Text for a Markdown table cell."""
-    return text.replace("|", "\\|").replace("<", "&lt;")

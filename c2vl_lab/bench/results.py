@@ -24,9 +24,11 @@ ARMS = {
     "hard": "CLIP-style hard contrast",
     "full": "Full method",
     "supervised": "Supervised (upper bound)",
+    "imported": "Imported encoder",
 }
 GROUPS = {"coordinates": "Reference points", "prompts": "Reference points", "untrained": "Reference points"}
 GROUPS |= {"supervised": "Upper bound"}
+FUSED = "fused"  # folder of the rows that evaluate/suite_streams.py makes of three streams
 METRICS = (
     "linear",
     "knn1",
@@ -65,6 +67,16 @@ class Run:
         return str(self.parameters.get("arm", ""))
 
     @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return int(self.parameters.get("seed", 0))
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether it is a fusion of three runs' streams and no run of its own."""
+        return "fused" in self.results
+
+    @property
     def executed(self) -> Path | None:
         """The executed notebook, if there is one."""
         path = self.path / "executed.ipynb"
@@ -85,7 +97,7 @@ def find_runs(runs_dir: str | Path) -> list[Run]:
         raise MissingError(f"No folder {runs_dir}. Run a suite first, for example `make bench SUITE=demo`.")
     listed = _plain(runs_dir / "suite.json").get("runs")
     if listed:
-        return [_listed_run(runs_dir, row) for row in listed]
+        return _with_fused(runs_dir, [_listed_run(runs_dir, row) for row in listed])
     marks = ("results.json", "config.json", "run.json")
     folders = sorted({path.parent for mark in marks for path in runs_dir.rglob(mark)})
     runs = [run for folder in folders if (run := _read_run(folder)) is not None]
@@ -93,7 +105,7 @@ def find_runs(runs_dir: str | Path) -> list[Run]:
         raise MissingError(f"No run in {runs_dir}: no results.json or run.json of a benchmark run. Run a suite first.")
     order = list(ARMS)
     place = [order.index(run.arm) if run.arm in order else len(order) for run in runs]
-    ranked = sorted(zip(place, runs, strict=True), key=lambda pair: (pair[0], pair[1].label, _seed(pair[1])))
+    ranked = sorted(zip(place, runs, strict=True), key=lambda pair: (pair[0], pair[1].label, pair[1].seed))
     return [run for _, run in ranked]
 
 
@@ -155,11 +167,29 @@ def predictions(runs: list[Run], metric: str) -> pd.DataFrame:
         table = pd.read_parquet(path)
         if not {"name", "label", metric} <= set(table.columns):
             raise DataError(f"{path}: wanted columns name, label and {metric}, found {', '.join(table.columns)}.")
-        columns[_seed(run)] = pd.Series((table["label"] == table[metric]).to_numpy(), index=table["name"])
+        columns[run.seed] = pd.Series((table["label"] == table[metric]).to_numpy(), index=table["name"])
     names = {tuple(sorted(column.index)) for column in columns.values()}
     if len(names) > 1:
         raise DataError(f"{runs[0].label}: its seeds were tested on different clips, so they cannot be pooled.")
     return pd.DataFrame(columns).sort_index()
+
+
+def prediction_table(run: Run) -> pd.DataFrame | None:
+    """The run's kept predictions: ``name``, ``label`` and a column of predicted classes each; None without any."""
+    path = run.path / "predictions.parquet"
+    return pd.read_parquet(path) if path.is_file() else None
+
+
+def _with_fused(runs_dir: Path, runs: list[Run]) -> list[Run]:
+    """The listed runs, and behind the last of its three the fusion of streams whose runs are all complete."""
+    places = {run.path.name: index for index, run in enumerate(runs) if run.status == "complete"}
+    found = [(float(index), "", run) for index, run in enumerate(runs)]
+    for folder in (runs_dir / FUSED).glob("*"):
+        run = _read_run(folder)
+        sources = run.results.get("fused", {}).get("runs", {}).values() if run else ()
+        if run and sources and set(sources) <= set(places):
+            found.append((max(places[name] for name in sources) + 0.5, run.label, run))
+    return [run for _, _, run in sorted(found, key=lambda own: own[:2])]
 
 
 def _listed_run(runs_dir: Path, row: dict[str, Any]) -> Run:
@@ -203,10 +233,6 @@ def default_label(parameters: dict[str, Any]) -> str:
     return ARMS.get(arm, arm) + (f", {modalities}" if several else "")
 
 
-def _seed(run: Run) -> int:
-    return int(run.parameters.get("seed", 0))
-
-
 def _row(run: Run) -> dict[str, Any]:
     """One run as a flat row."""
     found, metrics = run.results, run.results.get("metrics", {})
@@ -218,7 +244,7 @@ def _row(run: Run) -> dict[str, Any]:
         "group": GROUPS.get(run.arm, "Self-supervised"),
         "label": run.label,
         "arm": run.arm,
-        "seed": _seed(run),
+        "seed": run.seed,
         "key": fingerprint(own, found.get("fingerprint", "")),
         "encoder": found.get("encoder", {}).get("name", ""),
         "parameters": found.get("encoder", {}).get("parameters", 0),

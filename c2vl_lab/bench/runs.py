@@ -7,16 +7,20 @@ code and data are still the same.
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from c2vl_lab.artifacts import read_json, write_json
+from c2vl_lab.bench.locks import LEASE_FILE, LOCK, FolderLock, take_folder
 from c2vl_lab.bench.notebooks import executed_error, is_finished
-from c2vl_lab.bench.suite import is_place
+from c2vl_lab.bench.suite import PROTOCOLS, shapes_run
 from c2vl_lab.errors import C2VLError
+
+# files of which a kill may leave the half that was to be renamed
+HALVES = ("run.json.", "parameters.json.", "results.json.", "predictions", "features", "config.json.", "lease-")
+MEASURED = ("results.json", "predictions.parquet", "features.npy")  # what a run's evaluation leaves
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,10 @@ class Job:
         folder: executed.ipynb, log.txt, run.json and what the notebook itself writes.
         result: file in the folder that the notebook must leave; empty for notebooks that only show.
         code: fingerprint of the code that the notebook uses.
+        training: fingerprint of the part of it that trains; a checkpoint lives as long as this stays the same.
         data: fingerprint of the data that it reads.
         always: done again even where it is complete, because it shows what other jobs have made.
+        devices: GPUs, or processes on the processor, that train it together.
     """
 
     id: str
@@ -43,7 +49,9 @@ class Job:
     result: str = ""
     code: str = ""
     data: str = ""
+    training: str = ""
     always: bool = False
+    devices: int = 1
 
     @property
     def executed(self) -> Path:
@@ -56,26 +64,57 @@ class Job:
     @property
     def card(self) -> dict[str, Any]:
         """What ``run.json`` says of a run done now."""
-        plain = {name: value for name, value in self.parameters.items() if not is_place(name)}
-        return {"id": self.id, "label": self.label, "parameters": plain, "code": self.code, "data": self.data}
+        plain = {name: value for name, value in self.parameters.items() if shapes_run(name)}
+        more: dict[str, Any] = {"training": self.training, PROTOCOLS: self.parameters.get(PROTOCOLS, "")}
+        more["devices"] = self.devices if self.devices > 1 else 0
+        card = {"id": self.id, "label": self.label, "parameters": plain, "code": self.code, "data": self.data}
+        return card | {name: value for name, value in more.items() if value}
 
 
 def is_complete(job: Job) -> bool:
-    """Whether the job's results are there, made from the same parameters, code and data."""
+    """Whether the results are there, made from the same parameters, code and data, with the protocols asked for."""
     if job.result and not (job.folder / job.result).is_file():
         return False
-    old = _card_on_disk(job)
-    return all(old.get(key) == job.card[key] for key in ("parameters", "code", "data")) and is_finished(job.executed)
+    old = card_on_disk(job)
+    return is_same(job, old) and _is_measured(job, old) and is_finished(job.executed)
+
+
+def is_same(job: Job, old: dict[str, Any]) -> bool:
+    """Whether a folder's card names the parameters, code and data that are wanted now."""
+    return all(old.get(key) == job.card[key] for key in ("parameters", "code", "data"))
+
+
+def is_trained(job: Job, old: dict[str, Any]) -> bool:
+    """Whether what was trained in the folder is still what would be trained now."""
+    return bool(job.training) and all(old.get(key) == job.card[key] for key in ("parameters", "training", "data"))
+
+
+def _is_measured(job: Job, old: dict[str, Any]) -> bool:
+    """Whether every protocol that is asked for was asked for when the results were made, or has been measured since."""
+    wanted, known = (_names(own.get(PROTOCOLS, "")) for own in (job.card, old))
+    if wanted <= known:
+        return True
+    return wanted <= known | set(read_json(job.folder / job.result).get("protocols", {})) if job.result else False
+
+
+def _names(text: str) -> set[str]:
+    return {name.strip() for name in text.split(",") if name.strip()}
 
 
 def begin(job: Job) -> None:
-    """Make the folder ready: old results go; a checkpoint stays only if code and data are still the same."""
+    """Make the folder ready: the executed notebook goes; checkpoint and results stay if code and data are the same.
+
+    What was measured is then not measured again where only more protocols are asked for. Where only code that measures
+    has changed, results go and the checkpoint stays.
+    """
     job.folder.mkdir(parents=True, exist_ok=True)
-    old = _card_on_disk(job)
-    same = all(old.get(key) == job.card[key] for key in ("parameters", "code", "data"))
-    gone = [job.executed, job.log, job.folder / "results.json"]
-    if old and not same:
-        gone = [path for path in job.folder.iterdir() if path.name != ".lock"]
+    old = card_on_disk(job)
+    gone = [job.executed, job.log]
+    if old and is_trained(job, old):
+        gone += [] if is_same(job, old) else [job.folder / name for name in MEASURED]
+    elif old and not is_same(job, old):
+        gone = [path for path in job.folder.iterdir() if path.name not in (LOCK, LEASE_FILE)]
+    gone += [path for name in HALVES for path in job.folder.glob(f".{name}*")]
     for path in gone:
         if path.is_dir():
             shutil.rmtree(path)
@@ -83,6 +122,13 @@ def begin(job: Job) -> None:
             path.unlink(missing_ok=True)
     write_json(job.folder / "run.json", job.card)
     write_json(job.folder / "parameters.json", job.parameters)
+
+
+def keep_failed(job: Job, number: int) -> None:
+    """Keep what a failed attempt left, before the next one: ``failed-1.ipynb`` and ``failed-1.txt``."""
+    for path, ending in ((job.executed, "ipynb"), (job.log, "txt")):
+        if path.is_file():
+            path.replace(job.folder / f"failed-{number}.{ending}")
 
 
 def failure(job: Job, code: int) -> str:
@@ -99,22 +145,16 @@ def failure(job: Job, code: int) -> str:
     return last[-1] if last else f"It ended with exit status {code} and wrote nothing."
 
 
-def take_lock(job: Job) -> IO[str] | None:
-    """The open lock file of the job's folder, or None while another caller holds it.
+def take_lock(job: Job) -> FolderLock | None:
+    """The lock of the job's folder, or None while another caller has it (:mod:`~c2vl_lab.bench.locks`).
 
-    The lock belongs to the open file, which the job's process inherits: it stays taken as long as either lives.
+    The job's process inherits it: it stays taken as long as either lives.
     """
-    job.folder.mkdir(parents=True, exist_ok=True)
-    handle = open(job.folder / ".lock", "w")  # noqa: SIM115 - stays open as long as the job runs
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        handle.close()
-        return None
-    return handle
+    return take_folder(job.folder)
 
 
-def _card_on_disk(job: Job) -> dict[str, Any]:
+def card_on_disk(job: Job) -> dict[str, Any]:
+    """What ``run.json`` in the job's folder says; nothing where there is none."""
     try:
         card = read_json(job.folder / "run.json")
     except (OSError, C2VLError):

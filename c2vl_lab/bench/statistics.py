@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,58 @@ def bootstrap_interval(
     means = draws @ values / count
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Paired:
+    """How much more an arm gets right than another on the same clips, with the chance of clips and of seeds.
+
+    Attributes:
+        difference: mean over seeds and clips, -1 to 1.
+        low, high: 95 % interval by bootstrap over clips and seeds together.
+        p: two-sided, twice the share of resamples on the other side of 0; never below 1 / resamples.
+        seeds: how many seeds both arms have; with one, its chance is not in the interval.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    seeds: int
+
+
+def paired(gain: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> Paired:
+    """Compare two arms clip by clip and seed by seed.
+
+    Clips and seeds are drawn again with replacement, each independently of the other (a two-way bootstrap; Owen, "The
+    pigeonhole bootstrap", 2007), so that a difference that one lucky seed makes does not count as one.
+
+    Args:
+        gain: (clips, seeds) right or wrong of one arm minus that of the other.
+        resamples: how many.
+        seed: of the draws.
+
+    Raises:
+        DataError: no clips.
+    """
+    if gain.size == 0:
+        raise DataError("A paired comparison wants at least one clip that both arms were tested on.")
+    rows, clips = np.unique(np.asarray(gain, float), axis=0, return_counts=True)  # equal clips are drawn as one
+    rng, (count, seeds) = np.random.default_rng(seed), gain.shape
+    drawn = rng.multinomial(count, clips / count, size=resamples) @ rows / count
+    means = (drawn * rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)).sum(axis=1) / seeds
+    low, high = np.quantile(means, [0.025, 0.975])
+    beyond = min((means <= 0).mean(), (means >= 0).mean())
+    return Paired(float(gain.mean()), float(low), float(high), float(np.clip(2 * beyond, 1 / resamples, 1)), seeds)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for the number of comparisons (Holm, "A simple sequentially rejective procedure", 1979)."""
+    order = np.argsort(p_values, kind="stable")
+    steps = np.asarray(p_values, float)[order] * np.arange(len(p_values), 0, -1)
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return corrected.tolist()
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> tuple[int, int, float]:

@@ -10,11 +10,13 @@ from typing import Any
 import yaml
 
 from c2vl_lab.artifacts import fingerprint
+from c2vl_lab.bench.resources import resources_of
 from c2vl_lab.config import from_dict
 from c2vl_lab.errors import ConfigError, DataError, MissingError, choose, near_miss
 from c2vl_lab.recipes import with_recipe
 
 SUITES_DIR = Path(__file__).parent / "suites"
+PROTOCOLS = "protocols"  # the parameter that says what a run is measured by besides; it trains nothing
 PLACES = ("data_dir", "work_dir", "run_dir", "device", "command")
 
 
@@ -34,9 +36,11 @@ class Suite:
         before: notebooks executed once ahead of the runs, in order.
         after: notebooks executed once the runs have ended, in order.
         shown: parameters that pick the run which the notebooks with a ``run_dir`` show (the first that fits).
+        wants: parameter -> what it may be. A preset that leaves such a one empty wants it on the command line.
+        resources: what a run may use, see :func:`~c2vl_lab.bench.resources.resources_of`.
 
-    In the file, ``recipe: NAME`` among an arm's, a preset's or the common parameters stands for published settings
-    (:data:`~c2vl_lab.recipes.PUBLISHED`); what is written beside it wins over them.
+    In the file, ``recipe: NAME`` among an arm's, a preset's or the common parameters stands for settings by name
+    (:data:`~c2vl_lab.recipes.RECIPES`); what is written beside it wins over them.
     """
 
     name: str
@@ -50,6 +54,8 @@ class Suite:
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     shown: dict[str, Any] = field(default_factory=dict)
+    wants: dict[str, str] = field(default_factory=dict)
+    resources: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,7 @@ def load_suite(name: str | Path) -> Suite:
         if not isinstance(values, dict):
             found = "nothing" if values is None else repr(values)
             raise ConfigError(f"{path.name}: preset '{preset}' wants parameters, as in {{epochs: 60}}, found {found}.")
+        resources_of(suite.resources, tuple(suite.presets), preset, path.name)
     return replace(
         suite,
         grid=tuple(with_recipe({"label": _label(arm)} | arm) for arm in suite.grid),
@@ -123,10 +130,35 @@ def preset_name(suite: Suite, preset: str = "") -> str:
     return preset or next(iter(suite.presets))
 
 
+def check_wants(suite: Suite, preset: str) -> None:
+    """Refuse a preset while something is left open that only its user can name: a file of captions, a folder.
+
+    Raises:
+        ConfigError: it says what may be given, and how.
+    """
+    given = {**suite.parameters, **suite.presets[preset]}
+    for name, says in suite.wants.items():
+        if given.get(name) == "":
+            raise ConfigError(
+                f"Suite {suite.name}, preset {preset}, wants {name}: {says}. Name it: --set {name}=VALUE. Presets that "
+                f"want nothing of the kind: {', '.join(_free_presets(suite)) or 'none'}."
+            )
+
+
+def _free_presets(suite: Suite) -> list[str]:
+    """The presets that leave nothing open."""
+    return [
+        name
+        for name, own in suite.presets.items()
+        if not any({**suite.parameters, **own}.get(wanted) == "" for wanted in suite.wants)
+    ]
+
+
 def with_settings(suite: Suite, settings: dict[str, Any]) -> Suite:
     """A suite with some parameters set for all its runs: one's own store, another protocol, fewer epochs.
 
-    The name gets what was set, so that runs and report have folders of their own.
+    The name gets what was set, so that runs and report have folders of their own; not where only ``protocols`` was set:
+    these are measured of the suite's runs, of finished ones too.
 
     Args:
         suite: as its file says it.
@@ -143,7 +175,7 @@ def with_settings(suite: Suite, settings: dict[str, Any]) -> Suite:
             raise ConfigError(f"Suite {suite.name}: its runs differ in '{name}'; pick some of them with --only.")
     dataset = str(values.pop("dataset", suite.dataset))
     words = [] if dataset == suite.dataset else [Path(dataset).name]
-    words += [f"{name} {value}" for name, value in sorted(settings.items()) if not is_place(name) and name != "dataset"]
+    words += [f"{name} {value}" for name, value in sorted(settings.items()) if shapes_run(name) and name != "dataset"]
     slug = re.sub(r"[^a-z0-9.]+", "-", " ".join(words).lower()).strip("-.")
     return replace(
         suite,
@@ -180,8 +212,13 @@ def expand(suite: Suite, preset: str = "", only: tuple[str, ...] = ()) -> list[R
 
 
 def run_key(parameters: dict[str, Any]) -> str:
-    """8 hexadecimal digits over the parameters that make a run what it is."""
-    return fingerprint({name: value for name, value in parameters.items() if not is_place(name)})[:8]
+    """8 hexadecimal digits over the parameters that make a run what it is; more protocols make no other run of it."""
+    return fingerprint({name: value for name, value in parameters.items() if shapes_run(name)})[:8]
+
+
+def shapes_run(name: str) -> bool:
+    """Whether a parameter changes what is trained, and with it every number."""
+    return not is_place(name) and name != PROTOCOLS
 
 
 def is_place(name: str) -> bool:

@@ -20,7 +20,7 @@ from c2vl_lab.errors import ConfigError
 
 BLOCK = 48  # clips at a time: gathered rows then stay in the processor's cache
 PADDED = 2**18  # frames x tracks of a block, all as long as its longest; longer clips make smaller blocks
-ALIGN = ("clip", "frame", "none")
+ALIGN = ("clip", "frame", "frame50", "none")
 ORIGIN = ("clip", "frame")
 HIP_FRAMES, LINE_FRAMES = 3, 5  # first frames that the origin and the view are taken from
 
@@ -32,12 +32,15 @@ class PrepareConfig:
     The per-frame variant of AimCLR and CrosSCLR (``origin="frame"``, ``align="frame"``, ``scale=False``, 50 frames) is
     there for comparison: every frame of every body is moved to its own shoulder centre and turned until its shoulders
     lie along x. It loses the distance between two people, walking paths and turning. Theirs takes the sense of all
-    rotations of a clip from the sum over its frames; here each frame has its own.
+    rotations of a clip from the sum over its frames; here each frame has its own. ``align="frame50"`` repeats their
+    converters' own rotation and sampling grid, for encoders that were trained on their arrays.
 
     Attributes:
         frames: T, every clip is resampled to it.
         align: "clip": one rotation about the vertical, so that the first person faces the camera at the start;
-            "frame": every frame of every body for itself; "none".
+            "frame": every frame of every body for itself; "frame50": the same as the frame50 converters do it
+            (:func:`frame50_rotation`), and frames sampled at the middles of equal spans instead of from the first
+            to the last; "none".
         origin: "clip": the first person's hip centre at the start; "frame": each body's shoulder centre, each frame.
         scale: divide by the first person's median torso length (hip to shoulder centre).
     """
@@ -137,7 +140,7 @@ def prepare_block(
     clip_of = np.searchsorted(lead.clip, tracks.clip)
     origin, matrix = _affine(flat, lead, layout, config, space)
     frames, joints = config.frames, len(layout)
-    positions = np.arange(frames) * ((tracks.length - 1) / (frames - 1))[:, None]
+    positions = sample_positions(tracks.length[:, None], config)
     last = tracks.length[:, None] - 1
     low = np.minimum(positions.astype(np.int64), last)
     points, free = _blend(flat, tracks.between(low, np.minimum(low + 1, last), positions), space)
@@ -243,13 +246,42 @@ def spread(xyz: np.ndarray) -> np.ndarray:
 
 
 def per_frame(xyz: np.ndarray, layout: JointLayout, config: PrepareConfig) -> np.ndarray:
-    """The per-frame parts of a configuration, on coordinates (..., V, 3); each frame and body for itself."""
+    """The per-frame parts of a configuration, on coordinates (..., T, V, 3); each frame and body for itself."""
     if config.origin == "frame":
         middle = layout.joints_at("spine_shoulder") or (layout.root,)
         xyz = xyz - xyz[..., list(middle), :].mean(axis=-2, keepdims=True)
     if config.align == "frame" and layout.has("left_shoulder", "right_shoulder"):
         xyz = xyz @ to_x(layout.point(xyz, "right_shoulder") - layout.point(xyz, "left_shoulder"))
+    if config.align == "frame50" and layout.has("left_shoulder", "right_shoulder"):
+        xyz = xyz @ frame50_rotation(layout.point(xyz, "right_shoulder") - layout.point(xyz, "left_shoulder"))
     return xyz
+
+
+def frame50_rotation(line: np.ndarray) -> np.ndarray:
+    """Turning shoulder lines (..., T, 3) onto x as frame50 arrays have it: (..., T, 3, 3), to multiply from the right.
+
+    Every frame is turned about y by the angle between its line and +x (a line lengthened by 0.1 mm, so nearly that
+    angle), but all frames of a clip in one sense: that of the sum of the lines' z. A frame whose line points the other
+    way is turned away from x. A defect of the published converters (AimCLR's and CrosSCLR's ``NTUDatasets``), repeated
+    here since their encoders were trained on what it makes.
+    """
+    length = np.hypot(line[..., 0], line[..., 2])
+    angle = np.arccos(line[..., 0] / (length + 1e-4))
+    angle = np.where(line[..., 2].sum(axis=-1, keepdims=True) >= 0, angle, -angle)
+    matrix = np.zeros((*line.shape, 3), np.float32)
+    matrix[..., 0, 0] = matrix[..., 2, 2] = np.cos(angle)
+    matrix[..., 2, 0] = np.sin(angle)
+    matrix[..., 0, 2] = -matrix[..., 2, 0]
+    matrix[..., 1, 1] = 1
+    return matrix
+
+
+def sample_positions(lengths: np.ndarray, config: PrepareConfig) -> np.ndarray:
+    """(..., frames) positions between the frames of clips of ``lengths`` (..., 1) that a prepared clip is made of."""
+    steps = np.arange(config.frames)
+    if config.align == "frame50":  # the grid of an image library's linear resize
+        return np.clip((steps + 0.5) * (lengths / config.frames) - 0.5, 0, lengths - 1)
+    return steps * ((lengths - 1) / (config.frames - 1))
 
 
 def blocks(lengths: np.ndarray, bodies: np.ndarray) -> Iterator[slice]:

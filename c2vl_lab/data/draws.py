@@ -6,6 +6,7 @@ is no state to share: how clips are cut into batches, workers or devices changes
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -75,25 +76,41 @@ def epoch_order(seed: int, epoch: int, count: int) -> Tensor:
     return torch.randperm(count, generator=generator)
 
 
-def balanced_order(seed: int, epoch: int, sets: Tensor) -> Tensor:
+def balanced_order(seed: int, epoch: int, sets: Tensor, batch: int) -> Tensor:
     """(N,) the order of an epoch in which every set has the same share of each batch, whatever its size.
 
     The sets take turns. A large one shows a part of its clips, another part in another epoch; a small one begins again,
-    in another order, once all of its clips were shown (in one epoch a clip's augmentation is the same each time).
+    in another order, once all of its clips were shown (in one epoch a clip's augmentation is the same each time). A
+    clip stands in a batch once, or it would be a negative of itself, unless its set has fewer clips than its share.
 
     Args:
         seed: the run's.
         epoch: from 1.
         sets: (N,) which set each clip is of, on the processor.
+        batch: clips of a contrast.
     """
     clips = [(sets == number).nonzero()[:, 0] for number in sets.unique()]
-    turns = -(-len(sets) // len(clips))
+    turns, share = -(-len(sets) // len(clips)), -(-batch // len(clips))
     columns = []
     for number, own in enumerate(clips):
         rounds = range(-(-turns // len(own)))
         orders = [own[epoch_order(mixed_seed(seed, number, again), epoch, len(own))] for again in rounds]
+        for before, order in itertools.pairwise(orders):
+            _keep_apart(before, order, min(share, len(own)))
         columns.append(torch.cat(orders)[:turns])
     return torch.stack(columns, dim=1).flatten()[: len(sets)]
+
+
+def _keep_apart(before: Tensor, order: Tensor, window: int) -> None:
+    """Move clips of ``order`` so that with ``before`` none stands twice in ``window`` places, at most as many as clips.
+
+    At place q, window - 1 - q clips are too near, and no fewer than window - q are left: there is always one to take.
+    """
+    rest, last = order.tolist(), before[len(before) - window + 1 :].tolist()
+    for place in range(window - 1):
+        near = set(last[place:])
+        rest.insert(place, rest.pop(next(i for i in range(place, len(rest)) if rest[i] not in near)))
+    order.copy_(torch.tensor(rest))
 
 
 def mixed_seed(*numbers: int) -> int:

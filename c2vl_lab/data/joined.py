@@ -81,7 +81,7 @@ class JoinedClips:
 
     def __init__(
         self,
-        parts: Sequence[tuple[np.ndarray, np.ndarray]],
+        parts: Sequence[tuple[ClipRows, np.ndarray]],
         layouts: Sequence[JointLayout],
         layout: JointLayout,
         bodies: int,
@@ -89,7 +89,7 @@ class JoinedClips:
         self.parts = list(parts)
         self.maps = [None if own.joints == layout.joints else joint_weights(own, layout) for own in layouts]
         self.starts = np.cumsum([0, *(len(rows) for _, rows in parts)])
-        self.shape = (int(self.starts[-1]), parts[0][0].shape[1], bodies, len(layout), 3)
+        self.shape: tuple[int, ...] = (int(self.starts[-1]), parts[0][0].shape[1], bodies, len(layout), 3)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -161,12 +161,12 @@ def _people(part: TrainingPart) -> np.ndarray:
     return part.store.clips["subject"].to_numpy()[part.split.train]
 
 
-def in_layout(own: TrainingPart, layout: JointLayout) -> ClipRows:
-    """All clips of a set in another layout; as they are where it has the same joints."""
-    if own.store.layout.joints == layout.joints:
-        return own.clips
-    every = (np.asarray(own.clips), np.arange(len(own.store)))
-    return JoinedClips([every], [own.store.layout], layout, own.store.bodies)
+def in_layout(store: SkeletonStore, clips: ClipRows, layout: JointLayout, bodies: int = 0) -> ClipRows:
+    """All clips of a set in another layout and with at least so many body slots; as they are where they are so."""
+    if store.layout.joints == layout.joints and store.bodies >= bodies:
+        return clips
+    every = (np.asarray(clips), np.arange(len(store)))
+    return JoinedClips([every], [store.layout], layout, max(bodies, store.bodies))
 
 
 def check_sources(parts: Sequence[TrainingPart], target: TrainingPart, by_file: str) -> None:

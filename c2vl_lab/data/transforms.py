@@ -14,7 +14,16 @@ import numpy as np
 
 from c2vl_lab.artifacts import atomic_path, fingerprint, only_writer
 from c2vl_lab.config import to_dict
-from c2vl_lab.data.align import PrepareConfig, Workspace, blocks, per_frame, prepare_block, spread, to_x
+from c2vl_lab.data.align import (
+    PrepareConfig,
+    Workspace,
+    blocks,
+    per_frame,
+    prepare_block,
+    sample_positions,
+    spread,
+    to_x,
+)
 from c2vl_lab.data.clips import Clip
 from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.data.store import SkeletonStore
@@ -94,7 +103,8 @@ def prepare_clip(clip: Clip, layout: JointLayout, config: PrepareConfig) -> np.n
         xyz = xyz @ view_rotation(lead, layout).T
     if config.scale:
         xyz = xyz / max(float(np.median(body_sizes(lead, layout))), 1e-3)
-    xyz = per_frame(resample(xyz, config.frames), layout, config)
+    xyz = _at(xyz, sample_positions(np.array([len(xyz)]), config))
+    xyz = per_frame(xyz.swapaxes(0, 1), layout, config).swapaxes(0, 1)
     xyz[:, ~tracked] = 0
     return xyz.astype(np.float32)
 

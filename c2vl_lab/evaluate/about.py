@@ -75,8 +75,16 @@ def _notes(experiment: Experiment, tested: int, copied: int) -> list[str]:
         own = experiment.store.dataset in {source.store.dataset for source in experiment.sources}
         notes.append(
             f"The encoder was trained on {' + '.join(experiment.described_sources())}"
-            + ("." if own else f", never on {experiment.store.dataset}: frozen, only the probes saw its training part.")
+            + (
+                "."
+                if own
+                else f", never on {experiment.store.dataset}: frozen, only the probes saw its training part, "
+                "and the protocols that train the encoder."
+            )
         )
+    if experiment.imported is not None:
+        origin = experiment.imported.description.origin
+        notes.append(f"The encoder was imported as it is ({origin}); clips are normalised as it was trained on them.")
     if copied:
         notes.append(
             f"{copied} of the {tested} test clips have exactly the coordinates of a training clip, as published; "

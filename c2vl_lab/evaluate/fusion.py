@@ -64,7 +64,7 @@ def fuse_runs(store: SkeletonStore, split: Split, runs: Mapping[str, Path], seed
     Raises:
         DataError: a run's features are not of this store.
     """
-    features = {stream: _features(folder, len(store)) for stream, folder in runs.items()}
+    features = {stream: stream_features(folder, len(store)) for stream, folder in runs.items()}
     joined = np.concatenate(list(features.values()), axis=1)
     train, test = (part[np.isfinite(joined[part]).all(axis=1)] for part in (split.train, split.test))
     labels, groups = store.labels[train], store.clips["subject"].to_numpy()[train]
@@ -115,7 +115,12 @@ def _shared(card: dict[str, Any]) -> tuple[Any, ...]:
     return f"{card['dataset']} {card['fingerprint']}", config["protocol"], config["seed"], config["arm"]
 
 
-def _features(folder: Path, count: int) -> np.ndarray:
+def stream_features(folder: Path, count: int) -> np.ndarray:
+    """(count, D) features that a run has left of all clips.
+
+    Raises:
+        DataError: the file cannot be read, or holds features of another number of clips.
+    """
     try:
         rows = np.load(folder / "features.npy", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

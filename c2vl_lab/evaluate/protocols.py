@@ -1,4 +1,7 @@
-"""The field's protocols on one run's frozen features, by name; every one prints its settings and chooses nothing."""
+"""The field's protocols on one run, by name; every one prints its settings and chooses nothing.
+
+Most measure frozen features and take seconds; those that train the encoder take minutes, and "all" does not mean them.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from c2vl_lab.errors import choose
+from c2vl_lab.errors import ConfigError, choose
 from c2vl_lab.evaluate.feature_protocols import clusters, knn, linear, semi
 from c2vl_lab.evaluate.language_protocols import both_ways, unseen
 from c2vl_lab.evaluate.outcome import Outcome, accuracy_measure
 from c2vl_lab.evaluate.robustness import DAMAGES, can_hide_limbs, damaged_features
 from c2vl_lab.evaluate.spaces import features_of
 from c2vl_lab.evaluate.subject import Subject
+from c2vl_lab.evaluate.transfer import parse_transfer, transfer
+from c2vl_lab.evaluate.tuned_protocols import finetune, scratch, semi_finetune, semi_scratch
+from c2vl_lab.evaluate.tuning import Tuning, tuning_by_name
 from c2vl_lab.learners.concept import ConceptLearner
 
 
@@ -41,11 +47,12 @@ def robust(subject: Subject) -> Outcome:
 
 @dataclass(frozen=True)
 class Protocol:
-    """A protocol: its heading, what measures it, and which runs it cannot be asked of."""
+    """A protocol: its heading, what measures it, whom it cannot be asked of, and whether it trains the encoder."""
 
     title: str
     measure: Callable[[Subject], Outcome]
     lacks: Callable[[Subject], str] = lambda subject: ""
+    trains: bool = False
 
 
 def _saw_labels(subject: Subject) -> str:
@@ -73,6 +80,17 @@ def _no_encoder(subject: Subject) -> str:
     return "the run has features of prompts, none of skeletons" if subject.experiment.config.arm == "prompts" else ""
 
 
+def _no_trained(subject: Subject) -> str:
+    if subject.encoder is None:
+        return "the run has no encoder that could be trained"
+    imported = subject.experiment.imported is not None  # its clips are made in a way of its own, its layers maybe too
+    return "the encoder was imported, and is measured as it is" if imported else ""
+
+
+def _no_few_trained(subject: Subject) -> str:
+    return _no_trained(subject) or _saw_labels(subject)
+
+
 PROTOCOLS = {
     "linear": Protocol("Linear probe, published settings", linear),
     "knn": Protocol("Nearest neighbours", knn),
@@ -81,21 +99,44 @@ PROTOCOLS = {
     "retrieval": Protocol("Retrieval", both_ways, _no_language),
     "zero-shot": Protocol("Unseen classes", unseen, _no_unseen),
     "robust": Protocol("Damaged clips", robust, _no_encoder),
+    "finetune": Protocol("Fine-tuned", finetune, _no_trained, trains=True),
+    "scratch": Protocol("Supervised from scratch", scratch, _no_trained, trains=True),
+    "semi-finetune": Protocol("Few labels, fine-tuned", semi_finetune, _no_few_trained, trains=True),
+    "semi-scratch": Protocol("Few labels, from scratch", semi_scratch, _no_trained, trains=True),
+    "transfer": Protocol("Transfer to another set", transfer, _no_trained, trains=True),
 }
 
 
 def check_protocols(names: str) -> tuple[str, ...]:
-    """The protocols of a list as a user types it: names with commas between, ``all``, or nothing.
+    """The protocols of a list as a user types it: names with commas between, or nothing.
+
+    ``all`` stands for those on frozen features, so that "all,finetune" is these and one that trains the encoder.
 
     Raises:
         ConfigError: an unknown name; the near miss is named.
     """
-    if names.strip() == "all":
-        return tuple(PROTOCOLS)
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    for name in wanted:
-        choose(name, PROTOCOLS, "protocol")
+    wanted: list[str] = []
+    for name in (word.strip() for word in names.split(",") if word.strip()):
+        if name == "all":
+            wanted += [own for own, protocol in PROTOCOLS.items() if not protocol.trains]
+        else:
+            choose(name, PROTOCOLS, "protocol")
+            wanted.append(name)
     return tuple(dict.fromkeys(wanted))
+
+
+def check_wanted(protocols: str, tuning: str, transfer_to: str) -> tuple[tuple[str, ...], Tuning]:
+    """The protocols and how they train, checked before anything is opened.
+
+    Raises:
+        ConfigError: an unknown protocol or setting; "transfer" without ``transfer_to``, or the other way round.
+    """
+    wanted, tuned = check_protocols(protocols), tuning_by_name(tuning)
+    if "transfer" in wanted:
+        parse_transfer(transfer_to)
+    elif transfer_to:
+        raise ConfigError(f"transfer_to='{transfer_to}' wants 'transfer' among the protocols, found '{protocols}'.")
+    return wanted, tuned
 
 
 def run_protocols(

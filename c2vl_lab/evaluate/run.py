@@ -18,7 +18,7 @@ from c2vl_lab.evaluate.language import retrieval, zero_shot
 from c2vl_lab.evaluate.neighbours import nearest_neighbours
 from c2vl_lab.evaluate.outcome import class_record
 from c2vl_lab.evaluate.probes import linear_probe
-from c2vl_lab.evaluate.protocols import PROTOCOLS, check_protocols, run_protocols
+from c2vl_lab.evaluate.protocols import PROTOCOLS, check_wanted, run_protocols
 from c2vl_lab.evaluate.rows import share
 from c2vl_lab.evaluate.spaces import class_points, joint_space, run_features
 from c2vl_lab.evaluate.subject import Subject
@@ -28,6 +28,7 @@ from c2vl_lab.learners.concept import ConceptLearner
 from c2vl_lab.learners.supervised import SupervisedLearner
 from c2vl_lab.logs import read_metrics
 from c2vl_lab.run_config import TRAINED
+from c2vl_lab.run_files import keep_skeleton
 
 __all__ = ["class_points", "evaluate", "joint_space", "run_features"]
 Progress = Callable[[str], None] | None
@@ -39,6 +40,9 @@ def evaluate(
     progress: Progress = None,
     protocols: str = "",
     class_splits: str = "",
+    tuning: str = "",
+    transfer_to: str = "",
+    again: bool = True,
 ) -> dict[str, Any]:
     """Linear probe and k-NN of the run's features; zero-shot and retrieval where a language space was learned.
 
@@ -55,19 +59,25 @@ def evaluate(
             earlier call has measured of the same features and labels stays.
         class_splits: one's own file of seen and unseen classes for the protocol "zero-shot", see
             :func:`~c2vl_lab.evaluate.class_splits.class_splits`.
+        tuning: how the protocols that train the encoder do it, see
+            :func:`~c2vl_lab.evaluate.tuning.tuning_by_name`. The run's checkpoint stays as it is.
+        transfer_to: the sets of the protocol "transfer", with their protocols, such as "utd-mhad:xsub".
+        again: measure a protocol also where an earlier call has measured it of the same features and labels.
 
     Returns:
         The content of ``results.json``.
 
     Raises:
-        ConfigError: an unknown protocol.
+        ConfigError: an unknown protocol or setting; "transfer" without ``transfer_to``, or the other way round.
+        StoppedError: Ctrl-C or SIGTERM came while a protocol trained; the same call goes on from there.
     """
-    wanted = check_protocols(protocols)
+    wanted, tuned = check_wanted(protocols, tuning, transfer_to)
     say = progress or (lambda line: None)
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     learner = load_learner(experiment, run_dir) if experiment.config.arm in TRAINED else None
+    keep_skeleton(experiment.config, experiment.layout, experiment.clips.shape[2], run_dir)
     features, encoder = run_features(experiment, learner)
     say(f"features: {features.shape[1]} dimensions for {len(features)} clips")
     labels, groups = experiment.store.labels, experiment.store.clips["subject"].to_numpy()
@@ -86,10 +96,23 @@ def evaluate(
     if isinstance(learner, ConceptLearner) and "language" in learner.concepts:
         metrics |= _language(experiment, learner, features, test)
     say("  ".join(f"{name} {100 * metrics[name]:.1f}" for name in ("linear", "knn1")))
-    subject = Subject(experiment, learner, encoder, features, train, test, probe.classifier, class_splits)
+    subject = Subject(
+        experiment,
+        learner,
+        encoder,
+        features,
+        train,
+        test,
+        probe.classifier,
+        class_splits,
+        run_dir,
+        tuned,
+        transfer_to,
+        say,
+    )
     about = {"name": [experiment.store.names[i] for i in test], "label": labels[test]}
-    earlier, kept = _earlier(run_dir, features, about, wanted)
-    records, columns = run_protocols(subject, wanted, say)
+    earlier, kept = _earlier(run_dir, features, about, wanted if again else ())
+    records, columns = run_protocols(subject, tuple(name for name in wanted if name not in earlier), say)
     records, columns = {n: r for n in PROTOCOLS if (r := (earlier | records).get(n))}, kept | columns
     rows = read_metrics(run_dir / "metrics.jsonl")
     result = {
@@ -163,4 +186,8 @@ def _save(run_dir: Path, features: np.ndarray, table: dict[str, Any], result: di
         np.save(stream, features.astype(np.float32), allow_pickle=False)
     with atomic_path(run_dir / "predictions.parquet") as temporary:
         pd.DataFrame(table).to_parquet(temporary, index=False)
+    kept = {own["file"] for own in result.get("protocols", {}).get("transfer", {}).get("targets", {}).values()}
+    for path in run_dir.glob("predictions-*.parquet"):
+        if path.name not in kept:  # of other weights, or of a set that is no longer asked for
+            path.unlink()
     write_json(run_dir / "results.json", result)

@@ -29,10 +29,12 @@ def run_features(experiment: Experiment, learner: Learner | None) -> tuple[np.nd
 
 
 def run_encoder(experiment: Experiment, learner: Learner | None) -> torch.nn.Module | None:
-    """The encoder of the run's arm: the trained one, one with random weights, or none for plain coordinates."""
+    """The encoder of the run's arm: the trained or imported one, one with random weights; none for coordinates."""
     config = experiment.config
     if learner is not None:
         return learner.encoder
+    if experiment.imported is not None:
+        return experiment.imported.encoder
     if config.arm == "coordinates":
         return None
     torch.manual_seed(config.seed)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from c2vl_lab.evaluate.probes import LinearClassifier
+from c2vl_lab.evaluate.tuning import Tuning
 from c2vl_lab.experiment import Experiment
 from c2vl_lab.learners.base import Learner
 
@@ -25,6 +28,10 @@ class Subject:
         train, test: indices of the clips that have features.
         classifier: the linear probe of the undamaged training part.
         class_splits: one's own file of seen and unseen classes; empty: the published or drawn ones.
+        run_dir: the run's folder.
+        tuning: how the encoder is trained on labels.
+        transfer_to: sets with their protocols that the encoder is carried to, as in ``pretrain_on``.
+        say: receives a line of progress now and then.
     """
 
     experiment: Experiment
@@ -35,6 +42,10 @@ class Subject:
     test: np.ndarray
     classifier: LinearClassifier
     class_splits: str = ""
+    run_dir: Path = Path()
+    tuning: Tuning = field(default_factory=Tuning)
+    transfer_to: str = ""
+    say: Callable[[str], None] = lambda line: None
 
     @property
     def labels(self) -> np.ndarray:
@@ -49,7 +60,17 @@ class Subject:
     @property
     def seeds(self) -> range:
         """The run's seed and the next ones."""
-        return range(self.experiment.config.seed, self.experiment.config.seed + SEEDS)
+        return self.first_seeds(SEEDS)
+
+    def first_seeds(self, count: int) -> range:
+        """So many seeds, from the run's own on."""
+        return range(self.experiment.config.seed, self.experiment.config.seed + count)
+
+    @property
+    def weights(self) -> dict[str, torch.Tensor]:
+        """A copy of the encoder's weights and statistics, on the processor; empty where there is no encoder."""
+        state = {} if self.encoder is None else self.encoder.state_dict()
+        return {name: value.detach().cpu().clone() for name, value in state.items()}
 
     @property
     def parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
@@ -19,12 +19,9 @@ from c2vl_lab.explorer.cards import clip_card
 from c2vl_lab.explorer.scene import hit_rows
 from c2vl_lab.explorer.space import CLASS_PROMPT, SKELETON, Finder, nearest
 from c2vl_lab.explorer.state import SIDES, ExplorerState
+from c2vl_lab.figures import Look, PaperFigure, joint_map
 from c2vl_lab.viz.desk_editor import Editor
 from c2vl_lab.viz.desk_tables import Line
-from c2vl_lab.viz.maps import joint_map_static
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 COUNT = 20  # clips that a search finds
 
@@ -177,13 +174,13 @@ class ConceptExplorer(ExplorerState):
         self.say(said)
         return table
 
-    def static(self) -> list[Figure]:
+    def static(self) -> list[PaperFigure]:
         """The two maps as figures for paper."""
         clips = self.space.for_maps()
         views = dict.fromkeys(getattr(self.widget, side) for side in SIDES)
-        look: dict[str, Any] = {"color_by": self.widget.color_by, "link": self.widget.links}
-        look["note"] = self.space.note.rstrip(".")
-        return [joint_map_static(self.maps[view], clips, title=f"Joint space, {view}", **look) for view in views]
+        color_by, link, note = self.widget.color_by, self.widget.links, self.space.note.rstrip(".")
+        looks = {view: Look(title=f"Joint space, {view}", note=note) for view in views}
+        return [joint_map(self.maps[view], clips, color_by, link, look) for view, look in looks.items()]
 
     def to_html(
         self, path: str | Path, clips: Iterable[str | int] | None = None, searches: Iterable[str] = (), title: str = ""

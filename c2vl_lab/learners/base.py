@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -80,6 +80,14 @@ class Learner(nn.Module):
         self.momentum = momentum
         self.progress = 0.0  # of the step that is being made
         self.low_precision = False  # bfloat16; set for training on a GPU
+        self.steady = False  # the encoder stays in evaluation mode
+
+    def train(self, mode: bool = True) -> Self:
+        """Training or evaluation mode; a steady encoder knows the latter alone."""
+        super().train(mode)
+        if self.steady:
+            self.encoder.eval()
+        return self
 
     def encode(self, encoder: Encoder, x: Tensor) -> Tensor:
         """Features (n, H) in float32 or better. Only the encoder runs in bfloat16: a contrast's logits need digits."""

@@ -14,11 +14,12 @@ from c2vl_lab.errors import ConfigError, choose
 from c2vl_lab.models.base import Encoder
 from c2vl_lab.models.bigru import BiGRU
 from c2vl_lab.models.ctrgcn import CTRGCN
+from c2vl_lab.models.published_stgcn import PublishedSTGCN
 from c2vl_lab.models.stgcn import STGCN
 from c2vl_lab.models.temporal import TemporalEncoder
 from c2vl_lab.models.transformer import Transformer
 
-OWN: tuple[type[Encoder], ...] = (TemporalEncoder, STGCN, CTRGCN, BiGRU, Transformer)
+OWN: tuple[type[Encoder], ...] = (TemporalEncoder, STGCN, CTRGCN, BiGRU, Transformer, PublishedSTGCN)
 ENCODERS: dict[str, Any] = {cls.name: cls for cls in OWN}
 Kind = TypeVar("Kind", bound=type[Encoder])
 

@@ -62,15 +62,25 @@ def build_learner(config: FitConfig, data: TrainingSet, device: str) -> Learner:
     return learner
 
 
-def build_optimizer(learner: Learner, config: FitConfig) -> torch.optim.Optimizer:
+def build_optimizer(learner: Learner, config: FitConfig, encoder_rate: float = 1.0) -> torch.optim.Optimizer:
     """The optimiser by name; weight decay acts on matrices and kernels, not on biases, normalisation and temperature.
 
     The published settings of SGD decay all parameters; that it is not done here is our choice, the same for all.
+
+    Args:
+        learner: what is trained.
+        config: settings.
+        encoder_rate: the encoder's learning rate as a multiple of the others'; the loop reads it as a group's "share".
     """
     trained = [p for p in learner.parameters() if p.requires_grad]
+    parts = {1.0: trained}
+    if encoder_rate != 1.0:
+        own = {id(p) for p in learner.encoder.parameters()}
+        parts = {encoder_rate: [p for p in trained if id(p) in own], 1.0: [p for p in trained if id(p) not in own]}
     groups = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in part if (p.ndim >= 2) == decays], "weight_decay": decay, "share": share}
+        for share, part in parts.items()
+        for decays, decay in ((True, config.weight_decay), (False, 0.0))
     ]
     fused = True if trained[0].is_cuda else None  # one kernel for all parameters; elsewhere torch's own choice
     makers: dict[str, Callable[[], torch.optim.Optimizer]] = {

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from c2vl_lab.artifacts import atomic_path, write_json
-from c2vl_lab.errors import DataError, MissingError
+from c2vl_lab.errors import DataError
+from c2vl_lab.weights import FAMILY, FILE, FORMAT, digest_of, read_card, read_checkpoint
 
-FILE = "checkpoint.safetensors"
-FAMILY = "c2vl_lab-checkpoint-"
-FORMAT = FAMILY + "3"
+__all__ = ["FAMILY", "FILE", "FORMAT", "digest_of", "read_card", "read_checkpoint", "restore", "save_checkpoint"]
 
 
 def save_checkpoint(run_dir: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, card: dict) -> None:
@@ -43,43 +39,6 @@ def save_checkpoint(run_dir: Path, model: nn.Module, optimizer: torch.optim.Opti
     with atomic_path(path) as temporary:
         _write(tensors, temporary, {"format": FORMAT, "card": text, "digest": digest_of(tensors, text)})
     write_json(path.with_suffix(".json"), card)
-
-
-def read_checkpoint(run_dir: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """All tensors by name, and the card.
-
-    Raises:
-        MissingError: the folder holds no checkpoint.
-        DataError: the file is torn, foreign, of another format, or not what was written: one changed bit is found.
-    """
-    path = Path(run_dir) / FILE
-    metadata, tensors = _open(path, with_tensors=True)
-    if metadata.get("digest") != digest_of(tensors, metadata.get("card", "")):
-        raise DataError(
-            f"{path} is not what was written: its digest does not fit what it holds, as after a bad copy, a failing "
-            "disk or an edit. Take a copy that is whole, or delete it and train again."
-        )
-    return tensors, _card(path, metadata)
-
-
-def read_card(run_dir: Path) -> dict[str, Any]:
-    """The card alone, unverified: quick, for messages.
-
-    Raises:
-        MissingError, DataError: as :func:`read_checkpoint`, without the digest.
-    """
-    path = Path(run_dir) / FILE
-    return _card(path, _open(path, with_tensors=False)[0])
-
-
-def digest_of(tensors: Mapping[str, Tensor], card: str) -> str:
-    """SHA-256 over format, card and every tensor's name, type, shape and bytes, as 64 hexadecimal digits."""
-    digest = hashlib.sha256(f"{FORMAT}\n{card}\n".encode())
-    for name in sorted(tensors):
-        value = tensors[name].contiguous()
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def restore(tensors: dict[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer | None) -> None:
@@ -116,38 +75,3 @@ def _write(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> 
         number = re.search(r"\(os error (\d+)\)", str(error))
         reason = re.sub(r"^.*I/O error: | \(os error \d+\).*$", "", str(error))
         raise OSError(int(number[1]) if number else 0, reason) from error
-
-
-def _open(path: Path, with_tensors: bool) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Metadata and, if wanted, tensors of a checkpoint of this format."""
-    if not path.exists():
-        raise MissingError(
-            f"No checkpoint at {path}. Run notebook 03_pretrain, `c2vl pretrain` or `c2vl bench` to train one."
-        )
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            names = list(file.keys()) if with_tensors else []
-            tensors = {name: file.get_tensor(name) for name in names}
-    except Exception as error:  # safetensors raises many kinds on bytes that are none of its own
-        raise DataError(f"{path} is not a readable safetensors file ({error}). Delete it and train again.") from error
-    found = metadata.get("format")
-    if found != FORMAT:
-        ours = isinstance(found, str) and found.startswith(FAMILY)
-        by = "another version of c2vl_lab" if ours else "another program"
-        raise DataError(
-            f"{path}: wanted a checkpoint of format {FORMAT}, found {found!r}. "
-            f"It was written by {by}; move it away and train again."
-        )
-    return metadata, tensors
-
-
-def _card(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
-    """The card that travels in the metadata."""
-    try:
-        card = json.loads(metadata.get("card", ""))
-    except ValueError:
-        card = None
-    if not isinstance(card, dict):
-        raise DataError(f"{path} does not say how it was made (no card in it). Delete it and train again.")
-    return card

@@ -3,7 +3,8 @@
 A compiler joins what stands between two matrix products into one pass over memory, which is most of the time of a step
 on a GPU. Three kinds of parts are compiled, each as a whole: the views of a batch, every encoder, and the contrast.
 Before it is used every part must give, on the first batch, what the uncompiled one gives, gradients included; of an
-encoder with dropout, which draws other numbers once compiled, only the sizes can be compared.
+encoder with dropout, which draws other numbers once compiled, only the sizes can be compared. Several processes decide
+together: a part that fails in one of them runs uncompiled in all.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch._functorch.config
 from torch import Tensor, nn
 
 from c2vl_lab.data.draws import Draws
+from c2vl_lab.dist import anywhere
 from c2vl_lab.learners.base import LOOK, Learner
 from c2vl_lab.models.base import Encoder
 from c2vl_lab.objective import ConceptContrast
@@ -128,26 +130,37 @@ class CompiledParts:
             part._compiled_call_impl = None
 
     def _agree(self, name: str, run: Callable[[], list[Tensor]], wanted: list[Tensor], close: float = CLOSE) -> bool:
-        """Whether the compiled part runs and gives what is wanted; a sentence where not."""
-        try:
-            for _ in range(CALLS):
-                for found, value in zip(run(), wanted, strict=True):
-                    apart = float((found - value).abs().max() / value.abs().max().clamp_min(1e-6))
-                    if not apart <= close:
-                        self.say(
-                            f"torch.compile gave other numbers for '{name}' (apart by {apart:.2g} of the largest, "
-                            f"{close:g} is allowed): it runs uncompiled, slower and with the right ones."
-                        )
-                        return False
-        except Exception as error:  # a compiler fails in more ways than it has types for
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
-            self.say(
-                f"torch.compile failed on '{name}' ({type(error).__name__}: {lines[0][:200]}): it runs uncompiled, "
-                "slower and with the same numbers. compile='off' leaves out the attempt."
-            )
-            return False
+        """Whether the compiled part runs, in every process, and gives what is wanted; a sentence where not."""
+        for _ in range(CALLS):  # asked after each call, for one with shared norms meets the other processes
+            complaint = _complaint(name, run, wanted, close)
+            if anywhere(bool(complaint)):
+                self.say(
+                    complaint
+                    or f"torch.compile failed on '{name}' in another process: it runs uncompiled in all of them, "
+                    "slower and with the same numbers. compile='off' leaves out the attempt."
+                )
+                return False
         self.compiled.append(name)
         return True
+
+
+def _complaint(name: str, run: Callable[[], list[Tensor]], wanted: list[Tensor], close: float) -> str:
+    """What is wrong with one call of a compiled part, in a sentence; empty where nothing is."""
+    try:
+        for found, value in zip(run(), wanted, strict=True):
+            apart = float((found - value).abs().max() / value.abs().max().clamp_min(1e-6))
+            if not apart <= close:
+                return (
+                    f"torch.compile gave other numbers for '{name}' (apart by {apart:.2g} of the largest, "
+                    f"{close:g} is allowed): it runs uncompiled, slower and with the right ones."
+                )
+    except Exception as error:  # a compiler fails in more ways than it has types for
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+        return (
+            f"torch.compile failed on '{name}' ({type(error).__name__}: {lines[0][:200]}): it runs uncompiled, "
+            "slower and with the same numbers. compile='off' leaves out the attempt."
+        )
+    return ""
 
 
 def _gradient_size(loss: Tensor, parameters: list[Any]) -> Tensor:

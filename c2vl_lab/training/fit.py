@@ -19,11 +19,13 @@ from c2vl_lab.training.compiling import CompiledParts
 from c2vl_lab.training.keeping import RunFolder, make_folder
 from c2vl_lab.training.loop import Loop, Stop
 from c2vl_lab.training.settings import FitConfig, TrainingSet, pick_precision
-from c2vl_lab.training.step import describe_step, largest_piece
+from c2vl_lab.training.start import Start
+from c2vl_lab.training.step import describe_step, largest_piece, other_norms
 from c2vl_lab.training.stopping import StoppedError
 from c2vl_lab.training.watching import neighbour_accuracy
 
 Progress = Callable[[str], None]
+Watch = Callable[[Learner], dict[str, float]]
 
 
 def fit(
@@ -33,6 +35,7 @@ def fit(
     device: str,
     progress: Progress | None = None,
     stop: Stop | None = None,
+    start: Start | None = None,
 ) -> Learner:
     """Train and return the learner; a killed run goes on from its last checkpoint when called again.
 
@@ -48,6 +51,7 @@ def fit(
         device: "cpu" or "cuda[:i]".
         progress: receives one line an epoch.
         stop: asked after each batch; where it says so, in any process, a checkpoint is written inside the epoch.
+        start: other weights than random ones to start from; a checkpoint says which.
 
     Raises:
         ConfigError: ``run_dir`` holds a checkpoint of other settings or other data, or another process trains there.
@@ -64,35 +68,46 @@ def fit(
     learner = build_learner(config, data, device)
     precision = pick_precision(config.precision, device)
     learner.low_precision = precision == "bfloat16"
-    optimizer = build_optimizer(learner, config)
-    folder = RunFolder(run_dir, config, run_card(config, data, precision), learner, optimizer, len(data.names))
+    card = run_card(config, data, precision)
+    if start is not None:
+        start.apply(learner)
+        card["start"] = start.card()
+    optimizer = build_optimizer(learner, config, start.rate if start is not None else 1.0)
+    folder = RunFolder(run_dir, config, card, learner, optimizer, len(data.names))
     place = folder.resume()
     if place.epoch >= config.epochs:
         say(f"nothing to train: all {config.epochs} epochs are done")
         return learner
     if place.epoch or place.step:
         say(f"resuming after epoch {place.epoch} of {config.epochs}" + (f", batch {place.step}" if place.step else ""))
+        if changed := other_norms(learner.encoder, config, len(data.names), folder.processes):
+            say(changed)
     with folder.training(place):
         clips = place_clips(data, device, config.resident)
         parts = compile_on_a_gpu(config, learner, clips, device, say)
         loop = Loop(config, learner, optimizer, clips, data.names, data.sets, place, folder)
         say(describe_step(config, len(data.names)))
-        _train(loop, data, say, lambda: anywhere((stop is not None and stop()) or folder.stop_wanted()))
+        watch = start.watch if start is not None else None
+        _train(loop, data, say, lambda: anywhere((stop is not None and stop()) or folder.stop_wanted()), watch)
         parts.undo()  # what comes after training has other shapes
     meet()  # none may go on, and read, before all is written
     return learner
 
 
-def _train(loop: Loop, data: TrainingSet, say: Progress, stop: Stop) -> None:
+def _train(loop: Loop, data: TrainingSet, say: Progress, stop: Stop, watch: Watch | None) -> None:
     """All epochs that are not done yet."""
     config = loop.config
     while loop.place.epoch < config.epochs:
         whole = loop.finish_epoch(stop)
         if whole:
             row = loop.close_epoch()
-            if data.watch_labels is not None and config.knn_every and row["epoch"] % config.knn_every == 0:
+            watched = data.watch_labels is not None and config.knn_every and row["epoch"] % config.knn_every == 0
+            if watched and rank() == 0:  # the others go on and wait for it where the next batch makes them meet
+                assert data.watch_labels is not None
                 with torch.compiler.set_stance("force_eager"):  # whole clips have other shapes than views
                     row["knn1"] = neighbour_accuracy(loop.learner, loop.clips, data.watch_labels, data.watch_groups)
+            if watch is not None:
+                row |= watch(loop.learner)
             loop.folder.after_epoch(loop.place, row)
             say(_line(row, config.epochs))
         if loop.place.epoch < config.epochs and (not whole or stop()):

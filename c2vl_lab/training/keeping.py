@@ -66,6 +66,11 @@ class Place:
         return cls(**found)  # type: ignore[arg-type]  # each was checked above
 
 
+def _means(place: Place) -> dict[str, float]:
+    """The log's values of a place, each the mean over the batches that were not skipped."""
+    return {name: value / max(1, place.step - place.skipped) for name, value in place.sums.items()}
+
+
 def make_folder(path: Path) -> None:
     """Make a run's folder where it is not there.
 
@@ -103,9 +108,11 @@ class RunFolder:
         self.learner, self.optimizer = learner, optimizer
         # a short batch would meet fewer negatives; other clips are left out next time
         self.batches, self.clips = max(1, clips // config.clips_per_step), min(config.clips_per_step, clips)
+        self.processes = 0  # that the checkpoint was trained by; 0: there is none, or it does not say
         self._log: MetricLog | None = None
         self._place: Place | None = None
         self._batch_seconds = 0.0  # of the latest epoch that says
+        self._means: dict[str, float] = {}  # of the latest whole epoch
         self._saved = time.monotonic()
         self._looked = -EVERY
         self._told = -EVERY
@@ -124,6 +131,8 @@ class RunFolder:
         check_card(self.path, found, {**self.card, "precision": found.get("precision")} if done else self.card)
         place = Place.of(found, self.path / FILE)
         restore(tensors, self.learner, self.optimizer)
+        processes = found.get("processes")
+        self.processes = processes if isinstance(processes, int) else 0
         return place
 
     @contextmanager
@@ -175,6 +184,8 @@ class RunFolder:
         """Called with each finished epoch: write its row, and a checkpoint when it is time."""
         if rank() > 0:
             return
+        if self._place is not None:  # the epoch's own, whose sums are whole by now
+            self._means = _means(self._place)
         self._place = place
         assert self._log is not None, "only while training"
         if self.config.keep_every and (place.epoch % self.config.keep_every == 0 or place.epoch == self.config.epochs):
@@ -251,7 +262,6 @@ class RunFolder:
         done = place.epoch * self.batches + place.step
         left = self.config.epochs * self.batches - done
         rate = self.clips / self._batch_seconds if self._batch_seconds else None
-        means = {name: value / max(1, place.step - place.skipped) for name, value in place.sums.items()}
         with contextlib.suppress(OSError):
             write_status(
                 self.path,
@@ -262,7 +272,7 @@ class RunFolder:
                 batches=self.batches,
                 clips_per_second=rate,
                 seconds_left=left * self._batch_seconds if rate else None,
-                terms=means,
+                terms=_means(place) if place.step else self._means,
                 error=error,
             )
 

@@ -86,12 +86,12 @@ class Loop:
         """(N,) the clips in the order of an epoch."""
         if self.sets is None:
             return epoch_order(self.config.seed, epoch, len(self.clips))
-        return balanced_order(self.config.seed, epoch, torch.from_numpy(self.sets))
+        return balanced_order(self.config.seed, epoch, torch.from_numpy(self.sets), self.config.batch_size)
 
     def _take(self, rows: Tensor, clips: Tensor, epoch: int, index: int) -> Batch | None:
         """One optimiser step on the clips at ``rows``, of which this process has ``clips``; None: it was skipped."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self._rate(epoch, index)
+            group["lr"] = self._rate(epoch, index) * group["share"]
         self.guard.keep()
         self.optimizer.zero_grad(set_to_none=True)
         terms = self.step(rows, clips, Moment(epoch, index, self._progress(epoch, index)))

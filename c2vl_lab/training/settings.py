@@ -12,6 +12,7 @@ from c2vl_lab.concepts import PooledEachStep
 from c2vl_lab.data.augment import AugmentConfig
 from c2vl_lab.data.joined import ClipRows
 from c2vl_lab.data.layouts import JointLayout
+from c2vl_lab.device import pick_device as pick_device  # its first home
 from c2vl_lab.errors import ConfigError, choose
 from c2vl_lab.objective import ObjectiveConfig
 
@@ -221,19 +222,6 @@ class TrainingSet:
     watch_groups: np.ndarray | None = None
     sets: np.ndarray | None = None
     sources: dict[str, str] = field(default_factory=dict)
-
-
-def pick_device(wanted: str) -> str:
-    """ "auto" becomes "cuda" where there is a GPU, else "cpu".
-
-    Raises:
-        ConfigError: a GPU was asked for and there is none.
-    """
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"device '{wanted}' was asked for, but torch sees no GPU here. Use device='cpu'.")
-    return wanted
 
 
 def pick_precision(wanted: str, device: str) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from c2vl_lab.data.draws import Draws, mixed_seed
@@ -62,22 +63,45 @@ def describe_step(config: FitConfig, clips: int) -> str:
     return f"effective batch: {step} clips a step" + (f" ({'; '.join(parts)})" if parts else "")
 
 
-def largest_piece(config: FitConfig, clips: int) -> int:
+def largest_piece(config: FitConfig, clips: int, processes: int = 0) -> int:
     """The most clips that a process passes through the encoder at once.
 
     Args:
         config: settings.
         clips: how many the training set has.
+        processes: that train together; 0: as many as there are.
     """
     step = min(config.clips_per_step, clips)
-    batch = math.ceil(step / min(config.accumulate, step))
-    return math.ceil(math.ceil(batch / world_size()) / _pieces(config, batch))
+    batch, processes = math.ceil(step / min(config.accumulate, step)), processes or world_size()
+    return math.ceil(math.ceil(batch / processes) / _pieces(config, batch, processes))
 
 
-def _pieces(config: FitConfig, count: int) -> int:
+def other_norms(encoder: nn.Module, config: FitConfig, clips: int, before: int) -> str:
+    """What a run that goes on in another number of processes should know, in a sentence; empty: nothing changes.
+
+    Args:
+        encoder: what is trained; some have no batch norm.
+        config: settings.
+        clips: how many the training set has.
+        before: how many processes the run had up to here; 0: unknown.
+    """
+    normed = any(isinstance(module, _BatchNorm) for module in encoder.modules())
+    if config.sync_norm or not before or not normed:
+        return ""
+    old, new = largest_piece(config, clips, before), largest_piece(config, clips)
+    if old == new:
+        return ""
+    processes = "1 process" if before == 1 else f"{before} processes"
+    return (
+        f"this run was trained in {processes} and goes on in {world_size()}: without sync_norm its batch norms now go "
+        f"by {new} clips at once and not by {old}, which is another formula from here on"
+    )
+
+
+def _pieces(config: FitConfig, count: int, processes: int) -> int:
     """Into how many pieces each process cuts its part of a batch of ``count``; all cut alike, for they meet."""
-    smallest = count // world_size()
-    return -(-smallest // config.micro_batch) if config.micro_batch else 1
+    largest = -(-count // processes)
+    return -(-largest // config.micro_batch) if config.micro_batch else 1
 
 
 class Step:
@@ -93,18 +117,26 @@ class Step:
         clips: how many the training set has.
 
     Raises:
-        ConfigError: more processes than a batch has clips.
+        ConfigError: more processes than a batch has clips, or ``micro_batch=1`` with unequal parts.
     """
 
     def __init__(self, learner: Learner, config: FitConfig, clips: int) -> None:
         self.learner, self.config = learner, config
         self.differentiated: nn.Module = _Differentiated(learner)
         if world_size() > 1:
-            smallest = min(config.clips_per_step, clips) // config.accumulate
+            step = min(config.clips_per_step, clips)
+            smallest = step // config.accumulate
             if smallest < world_size():
                 raise ConfigError(
                     f"A batch of {smallest} clips is too small for {world_size()} processes, each of which wants one "
                     "or more. Raise batch_size or take fewer devices."
+                )
+            uneven = any(len(batch) % world_size() for batch in self._batches(torch.arange(step)))
+            if config.micro_batch == 1 and uneven:
+                raise ConfigError(
+                    f"micro_batch=1 wants batches that {world_size()} processes share evenly, for all pass as many "
+                    f"pieces; found {step} clips a step, accumulate={config.accumulate}. Use micro_batch=2 or another "
+                    "batch_size."
                 )
             # running statistics are settled below, so that a resumed run goes on with those that all processes have
             self.differentiated = DistributedDataParallel(self.differentiated, **NO_BUFFERS)
@@ -143,7 +175,7 @@ class Step:
         learner, seed = self.learner, self.config.seed
         # on a GPU filled there, not copied
         epoch = torch.full((), moment.epoch, device=rows.device) if rows.is_cuda else moment.epoch
-        cuts = _pieces(self.config, len(rows))
+        cuts = _pieces(self.config, len(rows), world_size())
         pieces = list(zip(mine.tensor_split(cuts), clips.tensor_split(cuts), strict=True))
         views = [learner.look(shown, Draws(seed, epoch, piece, LOOK)) for piece, shown in pieces]
         memories = []

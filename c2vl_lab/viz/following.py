@@ -8,7 +8,6 @@ kernel that itself trains hears no buttons until it has done so; Jupyter's inter
 from __future__ import annotations
 
 import os
-import threading
 import time
 from html import escape
 from pathlib import Path
@@ -21,14 +20,14 @@ import plotly.graph_objects as go
 from c2vl_lab.logs import METRICS, STATUS, STOP, read_metrics, read_status
 from c2vl_lab.viz import theme
 from c2vl_lab.viz.desk_tables import Line
-from c2vl_lab.viz.figures import BESIDE, loss_terms
+from c2vl_lab.viz.live import LiveView
+from c2vl_lab.viz.log_columns import BESIDE, loss_terms
 
-PAUSE = 1.0  # seconds between two looks at the files
 PANELS = ("loss", *BESIDE)
 COLUMNS = 3
 
 
-class Follower:
+class Follower(LiveView):
     """Live curves of one run.
 
     Attributes:
@@ -43,26 +42,9 @@ class Follower:
         self.stop = widgets.Button(description="Stop", icon="stop", tooltip="Checkpoint after the batch, then end")
         self.stop.on_click(lambda _: self.ask_to_stop())
         self.curves = go.FigureWidget(layout=_layout())
-        self.view = widgets.VBox([widgets.HBox([self.stop, self.head]), self.message, self.curves])
+        super().__init__(widgets.VBox([widgets.HBox([self.stop, self.head]), self.message, self.curves]))
         self._seen: tuple[Any, ...] = ()
-        self._ended = threading.Event()
         self.refresh()
-
-    def _ipython_display_(self) -> None:
-        """Show the curves in a notebook, and keep them up to date from then on."""
-        from IPython.display import display
-
-        display(self.view)
-        threading.Thread(target=self.watch, daemon=True).start()
-
-    def watch(self, pause: float = PAUSE) -> None:
-        """Look at the files again and again, until :meth:`close`."""
-        while not self._ended.wait(pause):
-            self.refresh()
-
-    def close(self) -> None:
-        """Look no more; the curves stay as they are."""
-        self._ended.set()
 
     def refresh(self) -> None:
         """Read the files and show what they say; curves are sent to the browser only when there is a new row."""

@@ -1,27 +1,19 @@
-"""The concept map: skeleton, language and vision points of every clip on one plane."""
+"""The concept map to look around in; :mod:`c2vl_lab.figures.maps` has it for paper."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from c2vl_lab.artifacts import atomic_path
 from c2vl_lab.errors import ConfigError, DataError, near_miss
 from c2vl_lab.project import Projection
 from c2vl_lab.viz import theme
-from c2vl_lab.viz.figures import save_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-MOST_NAMED = 30  # categories that still fit into a legend on paper
 
 
 def joint_map(
@@ -51,96 +43,27 @@ def joint_map(
         ConfigError: no column ``color_by``, or a map of three dimensions.
         DataError: the projection and ``clips`` do not have the same number of rows.
     """
-    tables = _tables(projection, clips, color_by)
+    tables = map_tables(projection, clips, color_by)
     lines = _links(projection, clips) if link else []
     traces: list[Any] = [*lines]
     owners = ["link"] * len(lines)
     for modality, table in tables.items():
-        found = (_scale_traces if _is_scale(clips, color_by) else _category_traces)(modality, table)
+        found = (_scale_traces if is_scale(clips, color_by) else _category_traces)(modality, table)
         traces += found
         owners += [modality] * len(found)
     keys = [_mark_key(modality) for modality in tables]
-    keys += [] if _is_scale(clips, color_by) else _category_keys(clips[color_by])
+    keys += [] if is_scale(clips, color_by) else _category_keys(clips[color_by])
     traces += keys
     owners += ["key"] * len(keys)
     return go.Figure(data=traces, layout=_layout(list(tables), owners, title, _caption(projection, note)))
 
 
-def joint_map_static(
-    projection: Projection,
-    clips: pd.DataFrame,
-    color_by: str = "class",
-    link: bool = True,
-    title: str = "",
-    note: str = "",
-) -> Figure:
-    """The same map for paper: vector text, points as pixels, the two quality numbers in the caption line.
-
-    Arguments and errors as in :func:`joint_map`.
-    """
-    from matplotlib.collections import LineCollection
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
-
-    tables = _tables(projection, clips, color_by)
-    figure = Figure(figsize=(theme.PAGE_WIDTH, 4.4), layout="constrained")
-    axes = figure.subplots()
-    if link:
-        segments = [pair for name in list(tables)[1:] for pair in _pairs(projection, clips, name)]
-        axes.add_collection(LineCollection(segments, colors=theme.QUIET, linewidths=0.25, alpha=0.3, rasterized=True))
-    for modality, table in tables.items():
-        mark = theme.mark_of(modality)
-        big = modality == "class prompt"
-        look: dict[str, Any] = {
-            "s": 60 if big else 9,
-            "marker": mark.marker,
-            "linewidths": 0.4 if big else 0,
-            "rasterized": True,
-        }
-        colors = table["shade"] if _is_scale(clips, color_by) else table["color"]
-        axes.scatter(table["x"], table["y"], c=list(colors), edgecolors="white", alpha=0.85, **look)
-    entries = [
-        Line2D([], [], marker=theme.mark_of(m).marker, color=theme.QUIET, linestyle="", markersize=5, label=m)
-        for m in tables
-    ]
-    named = _named_colors(clips[color_by]) if not _is_scale(clips, color_by) else {}
-    if len(named) <= MOST_NAMED:
-        entries += [Line2D([], [], marker="o", color=c, linestyle="", markersize=4, label=n) for n, c in named.items()]
-    legend = axes.legend(handles=entries, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=6.5, labelspacing=0.3)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-    axes.set_axis_off()
-    axes.set_aspect("equal", "datalim")
-    axes.set_title(title or f"Concept map, coloured by {color_by}", parse_math=False)
-    caption = _caption(projection, note)
-    figure.supxlabel("\n".join(textwrap.wrap(caption, 120)), fontsize=7, x=0.01, ha="left", parse_math=False)
-    return figure
-
-
-def save_map(projection: Projection, clips: pd.DataFrame, folder: str | Path, **options: Any) -> list[Path]:
-    """Write ``joint_map.json`` (plotly), ``joint_map.pdf`` and ``joint_map.png``: what a report looks for.
-
-    Args:
-        projection, clips: as in :func:`joint_map`.
-        folder: usually ``figures`` inside the folder of the runs.
-        options: further arguments of :func:`joint_map`.
-    """
-    folder = Path(folder)
-    with atomic_path(folder / "joint_map.json") as temporary:
-        temporary.write_text(joint_map(projection, clips, **options).to_json(), encoding="utf-8")
-    with theme.style():
-        return [
-            folder / "joint_map.json",
-            *save_figure(joint_map_static(projection, clips, **options), folder / "joint_map"),
-        ]
-
-
-def _tables(projection: Projection, clips: pd.DataFrame, color_by: str) -> dict[str, pd.DataFrame]:
+def map_tables(projection: Projection, clips: pd.DataFrame, color_by: str) -> dict[str, pd.DataFrame]:
     """Modality to a table of points with x, y, hover text and colour; rows without a place are dropped."""
     if color_by not in clips:
         raise ConfigError(f"The clips have no column '{color_by}' to colour by. {near_miss(color_by, map(str, clips))}")
     tables = {}
-    colors = {} if _is_scale(clips, color_by) else _named_colors(clips[color_by])
+    colors = {} if is_scale(clips, color_by) else named_colors(clips[color_by])
     for modality, places in projection.coordinates.items():
         if places.shape[1] != 2:
             raise ConfigError(f"A concept map has 2 dimensions, the projection has {places.shape[1]}.")
@@ -153,6 +76,7 @@ def _tables(projection: Projection, clips: pd.DataFrame, color_by: str) -> dict[
         value = rows[color_by]
         table = pd.DataFrame({"x": places[:, 0], "y": places[:, 1], "value": value.to_numpy()})
         table["text"] = [_hover(modality, row) for row in rows.to_dict("records")]
+        table["name"] = rows["name"].astype(str).to_numpy() if "name" in rows else ""
         if colors:
             table["color"] = [colors.get(str(v), theme.QUIET) for v in value]
         else:
@@ -166,12 +90,12 @@ def _caption(projection: Projection, note: str) -> str:
     return projection.caption + (f" Note: {note}." if note else "")
 
 
-def _is_scale(clips: pd.DataFrame, column: str) -> bool:
+def is_scale(clips: pd.DataFrame, column: str) -> bool:
     """Whether a column is a measure (a colour scale) rather than a set of categories."""
     return pd.api.types.is_float_dtype(clips[column])
 
 
-def _named_colors(values: pd.Series) -> dict[str, str]:
+def named_colors(values: pd.Series) -> dict[str, str]:
     """Category name to colour, in order of appearance in the sorted column."""
     names = sorted({str(v) for v in values})
     return dict(zip(names, theme.class_colors(len(names)), strict=True))
@@ -246,11 +170,11 @@ def _category_keys(values: pd.Series) -> list[go.Scatter]:
             legendgroup=escape(name),
             hoverinfo="skip",
         )
-        for name, color in _named_colors(values).items()
+        for name, color in named_colors(values).items()
     ]
 
 
-def _pairs(projection: Projection, clips: pd.DataFrame, modality: str) -> np.ndarray:
+def clip_pairs(projection: Projection, clips: pd.DataFrame, modality: str) -> np.ndarray:
     """(n, 2, 2) from the first modality's point of each clip to its point of ``modality``."""
     first = next(iter(projection.coordinates.values()))
     other = projection.coordinates[modality]
@@ -263,7 +187,9 @@ def _pairs(projection: Projection, clips: pd.DataFrame, modality: str) -> np.nda
 def _links(projection: Projection, clips: pd.DataFrame) -> list[go.Scattergl]:
     """Thin lines between the modalities of one clip, as a single trace with gaps."""
     names = list(projection.coordinates)[1:]
-    pairs = np.concatenate([_pairs(projection, clips, m) for m in names]) if names else np.zeros((0, 2, 2), np.float32)
+    pairs = (
+        np.concatenate([clip_pairs(projection, clips, m) for m in names]) if names else np.zeros((0, 2, 2), np.float32)
+    )
     if not len(pairs):
         return []
     line = np.full((len(pairs), 3, 2), np.nan, np.float32)

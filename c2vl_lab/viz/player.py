@@ -14,9 +14,6 @@ from c2vl_lab.data.layouts import JointLayout
 from c2vl_lab.errors import ConfigError
 from c2vl_lab.viz import theme
 from c2vl_lab.viz.poses import SIDES, evenly, side_of, view, visible
-from c2vl_lab.viz.strip import film_strip
-
-__all__ = ["clip_player", "film_strip"]
 
 MOST_FRAMES = 120  # more make the page heavy and the eye no wiser
 SPEEDS = (0.25, 0.5, 1, 2)

@@ -12,7 +12,7 @@ from pandas.io.formats.style import Styler
 from c2vl_lab.data.protocols import Split
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.project import Projection
-from c2vl_lab.viz.figures import METRIC_TITLES
+from c2vl_lab.viz.log_columns import METRIC_TITLES
 
 UNBROKEN = 30  # characters without a space, as paths have, that a page may break
 

@@ -1,4 +1,4 @@
-"""How everything looks: one palette, one mark per modality, plotly that survives into HTML, paper figures.
+"""How everything looks: one palette, one mark per modality, plotly that survives into HTML.
 
 Colours are those of Okabe and Ito (2008) and Paul Tol's "muted" scheme, which stay apart for
 colour-blind readers; every modality also has a mark of its own, so colour is never the only sign.
@@ -7,14 +7,7 @@ colour-blind readers; every modality also has a mark of its own, so colour is ne
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
-from typing import Any
-
-COLUMN_WIDTH = 3.25  # inches, one column of the usual two-column venues
-PAGE_WIDTH = 6.75  # inches, both columns
 
 
 @dataclass(frozen=True)
@@ -65,7 +58,7 @@ def lighter(color: str) -> str:
 
 
 def setup(interactive: bool | None = None) -> str:
-    """Set plotly's renderer and matplotlib's style for a notebook; returns the renderer's name.
+    """Set plotly's renderer for a notebook, and let it show matplotlib's figures; returns the renderer's name.
 
     Jupyter draws plotly figures from their data alone. In every other kernel (papermill's, above all) the
     figure is stored with the library as well, or nbconvert would drop it from the page without a word.
@@ -74,7 +67,6 @@ def setup(interactive: bool | None = None) -> str:
         interactive: True for a notebook that somebody looks at in Jupyter, False for one that becomes a
             page, None to find out: Jupyter's server names its sessions in JPY_SESSION_NAME.
     """
-    import matplotlib.pyplot as plt
     import pandas as pd
     import plotly.io
 
@@ -83,7 +75,6 @@ def setup(interactive: bool | None = None) -> str:
         interactive = "JPY_SESSION_NAME" in os.environ
     plotly.io.renderers.default = "plotly_mimetype" if interactive else "plotly_mimetype+notebook"
     plotly.io.templates.default = "plotly_white"
-    plt.style.use(_style_file())
     _show_figures()
     return plotly.io.renderers.default
 
@@ -97,45 +88,6 @@ def _show_figures() -> None:
         return
     if (shell := get_ipython()) is not None:
         select_figure_formats(shell, {"retina"})
-
-
-@contextmanager
-def style(screen: str = "") -> Iterator[None]:
-    """matplotlib's style inside the block: the paper's ("") or a screen's ("light", "dark").
-
-    Screen figures have no background of their own and a sans-serif face, to sit on a page.
-    """
-    import matplotlib as mpl
-    import matplotlib.style
-
-    changes: dict[Any, Any] = {}
-    if screen:
-        ink, line = ("#E6E9EE", "#4A5362") if screen == "dark" else ("#1F2733", "#C9D0D9")
-        changes = {
-            "font.family": ["DejaVu Sans"],
-            "font.size": 8,
-            "axes.titlesize": 8.5,
-            "axes.labelsize": 8,
-            "xtick.labelsize": 7.5,
-            "ytick.labelsize": 7.5,
-            "legend.fontsize": 7.5,
-            "figure.facecolor": "none",
-            "axes.facecolor": "none",
-            "savefig.facecolor": "none",
-            "axes.edgecolor": line,
-            "grid.color": line,
-        }
-        inked = ("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.labelcolor", "ytick.labelcolor")
-        changes |= dict.fromkeys(inked, ink) | {"xtick.color": line, "ytick.color": line}
-    with mpl.rc_context():
-        mpl.style.use(_style_file())
-        mpl.rcParams.update(changes)
-        yield
-
-
-def _style_file() -> str:
-    """Path of the packaged matplotlib style."""
-    return str(files("c2vl_lab.viz") / "figures.mplstyle")
 
 
 def origin_note(generated: bool = False, stand_in_teacher: bool = False) -> str:

@@ -11,9 +11,10 @@ import numpy as np
 from c2vl_lab.artifacts import atomic_path, write_json
 from c2vl_lab.data.store import SkeletonStore
 from c2vl_lab.errors import DataError
+from c2vl_lab.figures.canvas import Look
+from c2vl_lab.figures.saving import save
+from c2vl_lab.figures.strips import film_strip
 from c2vl_lab.viz import theme
-from c2vl_lab.viz.figures import save_figure
-from c2vl_lab.viz.player import film_strip
 
 THUMBNAIL = 160  # pixels of a picture's height
 
@@ -46,9 +47,8 @@ def save_examples(
     for index in _one_a_class(store, count):
         clip = store[index]
         slug = re.sub(r"[^A-Za-z0-9_-]+", "_", clip.name)
-        with theme.style():
-            note = theme.origin_note(store.generated)
-            save_figure(film_strip(clip, store.layout, note=note), folder / f"example_{slug}")
+        look = Look(note=theme.origin_note(store.generated))
+        save(film_strip(clip, store.layout, look=look), folder / f"example_{slug}")
         shown = list(pictures(clip.name)) if pictures else []
         if shown:
             _save_row(shown, folder / f"example_{slug}_pictures.png")
