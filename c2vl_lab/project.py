@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from c2vl_lab.errors import ConfigError, DataError, choose
-from c2vl_lab.project_methods import METHODS
+from c2vl_lab.project_methods import METHODS, TITLES
 
 QUERIES = 2000  # rows whose neighbourhoods are measured; more would not change the third digit
 PAIRS = (
@@ -54,7 +54,7 @@ class Projection:
         """One line with the method and the two quality numbers."""
         shown = ", ".join(f"{k} {v}" for k, v in self.parameters.items())
         return (
-            f"{self.method.upper()} ({self.library}; {shown}; seed {self.seed}). Trustworthiness "
+            f"{TITLES.get(self.method, self.method)} ({self.library}; {shown}; seed {self.seed}). Trustworthiness "
             f"{self.trustworthiness:.3f}, neighbour overlap {self.neighbour_overlap:.3f} (k = {self.neighbours})."
         )
 

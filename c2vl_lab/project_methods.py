@@ -48,7 +48,7 @@ def _umap(points: np.ndarray, n_components: int, seed: int, k: int, min_dist: fl
 
 
 def _opentsne(points: np.ndarray, n_components: int, seed: int, k: int, min_dist: float, start: Start) -> Flat:
-    """t-SNE (van der Maaten and Hinton 2008) by openTSNE, with a third of its perplexity's usual neighbours."""
+    """t-SNE (van der Maaten and Hinton 2008) by openTSNE, perplexity 30 or, for few points, less."""
     package = _installed("openTSNE", "opentsne")
     perplexity = max(2.0, min(30.0, (len(points) - 1) / 3 - 1))
     begin = "pca" if start is None else start / max(float(start[:, 0].std()), 1e-12) * 1e-4
@@ -112,3 +112,4 @@ METHODS: dict[str, Callable[[np.ndarray, int, int, int, float, Start], Flat]] = 
     "pacmap": _pacmap,
     "torchdr": _torchdr,
 }
+TITLES = {"umap": "UMAP", "pca": "PCA", "opentsne": "t-SNE", "pacmap": "PaCMAP", "torchdr": "UMAP"}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from html import unescape
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,11 +15,14 @@ from spaces import CLASSES, DIM, EVIL, STAGES, joint_space
 
 from c2vl_lab.data.subsets import load_subset, save_subset
 from c2vl_lab.errors import ConfigError, DataError, MissingError
+from c2vl_lab.evaluate.subset import subset_table
+from c2vl_lab.explorer import serving
 from c2vl_lab.explorer.columns import columns_of
 from c2vl_lab.explorer.explorer import ConceptExplorer
 from c2vl_lab.explorer.opening import agree_from
 from c2vl_lab.explorer.scene import map_of, points_of
 from c2vl_lab.explorer.space import JointSpace, nearest, purity
+from c2vl_lab.prompts.asking.desk import open_desk
 
 
 @pytest.fixture(scope="module")
@@ -291,3 +296,59 @@ def test_a_space_refuses_what_does_not_fit(space):
         explorer.search_class("wave")
     assert explorer.show_clip(3)["motion"] is None and explorer.widget.scene["searches"] is False
     assert points["skeleton"].shape[1] == DIM
+
+
+def test_a_page_of_its_own_is_notebook_05_with_parameters(tmp_path, monkeypatch):
+    path = serving.write_notebook(tmp_path, {"run_dir": "there", "neighbours": "7"})
+    cells = json.loads(path.read_text())["cells"]
+    injected = next(cell for cell in cells if "injected-parameters" in cell["metadata"].get("tags", []))
+    assert 'run_dir = "there"' in "".join(injected["source"]) and "neighbours = 7" in "".join(injected["source"])
+    with pytest.raises(ConfigError, match="unknown parameter 'run'"):
+        serving.write_notebook(tmp_path, {"run": "there"})
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingError, match=r"pip install -c constraints\.txt voila"):
+        serving.voila_command(tmp_path, 1, "127.0.0.1")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    command = serving.voila_command(tmp_path, 8001, "127.0.0.1")
+    assert "--port=8001" in command and "--Voila.ip=127.0.0.1" in command and str(path) in command
+
+
+def test_the_rarest_sentence_stands_for_a_clip(space):
+    said = {"a": ["Stands.", "Waves."], "b": ["Stands.", "Sits."], "c": ["Stands.", "Waves.", "Jumps."]}
+    alone = dataclasses.replace(space, sentences=said)
+    assert [alone.sentence_of(name) for name in "abcd"] == ["Waves.", "Sits.", "Jumps.", ""]
+
+
+def test_a_clip_is_asked_about_again_and_taken_to_the_desk(space, tmp_path):
+    """With the kinematic captioner's own answers, as a run that used them has."""
+    opened = open_desk(space.store, "kinematic", tmp_path / "answers")
+    explorer = ConceptExplorer(dataclasses.replace(space, desk=lambda: opened), method="pca")
+    with pytest.raises(ConfigError, match="nothing to ask about again"):
+        explorer.ask_again()
+    explorer.select([3, 5])
+    editor = explorer.prompt_desk()
+    assert editor.clip == "clip 3" and explorer.view.children[1] is editor.view
+    assert set(editor.flagged["selected"]["clip"]) == {"clip 3", "clip 5"}
+    table = explorer.ask_again()
+    assert set(table["clip"]) == {"clip 3", "clip 5"} and opened.marked() == ["clip 3", "clip 5"]
+    assert "2 clips are marked" in explorer.widget.message["text"]
+    without = ConceptExplorer(space, method="pca")
+    without.select([1])
+    without.widget.action = {"name": "desk", "value": "", "id": 1}
+    assert "no sentences of its own" in without.widget.message["text"]
+
+
+def test_accuracy_on_a_subset(space, tmp_path):
+    path = save_subset(tmp_path / "odd.json", space.store, ["clip 1", "clip 2", "clip 3"])
+    names = space.names[2:8]
+    about = {"name": names, "label": [0] * 6, "linear": [0, 1, 0, 0, 1, 1], "knn1": [0] * 6}
+    pd.DataFrame(about).to_parquet(tmp_path / "predictions.parquet")
+    experiment = SimpleNamespace(store=space.store, config=SimpleNamespace(protocol="xsub"))
+    table = subset_table(experiment, tmp_path, path)
+    assert table.loc["odd", "test clips"] == 2 and table.loc["odd", "linear probe"] == 50.0
+    assert table.loc["the others", "linear probe"] == 50.0 and table.loc["all", "1-NN"] == 100.0
+    with pytest.raises(MissingError, match="has no predictions"):
+        subset_table(experiment, tmp_path / "nowhere", path)
+    path = save_subset(tmp_path / "train.json", space.store, ["clip 1"])
+    with pytest.raises(DataError, match="in the test part"):
+        subset_table(experiment, tmp_path, path)

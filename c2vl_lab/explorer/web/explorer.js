@@ -355,7 +355,9 @@ class Explorer {
       if (stars) { this.label(pen, plane, x, y, this.scene.classes[-clip - 1], ink, taken); continue; }
       pen.strokeStyle = clip === this.above ? ink : clip === focus ? "#d55e00" : "#e69f00";
       pen.beginPath(); pen.arc(x, y, clip === focus ? 9 : 7, 0, 7); pen.stroke();
-      if (rank && rank <= 9 && this.kind[i] === 0) {
+      const number = [x - 6, y - 20, x + 6, y - 8];
+      if (rank && rank <= 9 && this.kind[i] === 0 && !hits(taken, number)) {
+        taken.push(number);
         pen.font = "bold 11px sans-serif"; pen.textAlign = "center"; pen.textBaseline = "middle";
         pen.fillStyle = ink; pen.fillText(String(rank), x, y - 14);
       }
@@ -373,7 +375,7 @@ class Explorer {
     pen.font = "11px sans-serif"; pen.textAlign = "left"; pen.textBaseline = "middle";
     const short = text.length > 26 ? text.slice(0, 25) + "…" : text, wide = pen.measureText(short).width;
     const left = x + 9 + wide > plane.wide ? x - 9 - wide : x + 9, box = [left, y - 7, left + wide, y + 7];
-    if (taken.some((o) => box[0] < o[2] && box[2] > o[0] && box[1] < o[3] && box[3] > o[1])) return;
+    if (hits(taken, box)) return;
     taken.push(box);
     pen.lineWidth = 3; pen.strokeStyle = getComputedStyle(this.root).backgroundColor;
     pen.strokeText(short, left, y); pen.fillStyle = ink; pen.fillText(short, left, y);
@@ -388,6 +390,10 @@ class Explorer {
     link.click();
   }
   free() { for (const plane of this.planes) plane.marks.free(); }
+}
+
+function hits(taken, box) { // whether a label would cover another one
+  return taken.some((o) => box[0] < o[2] && box[2] > o[0] && box[1] < o[3] && box[3] > o[1]);
 }
 
 function symbol(mark) {
