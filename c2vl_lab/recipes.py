@@ -1,4 +1,4 @@
-"""Training settings by name: what was published, our reconstruction of the paper's, and what did best here.
+"""Training settings by name: what was published, and our reconstruction of the paper's.
 
 The published are of the authors' data, batches and encoders, given here for a run at their scale; on a small set they
 are seldom what serves best. What this program has no setting for stays its own: the temporal crop (theirs pads a clip
@@ -159,16 +159,7 @@ RECONSTRUCTED = {
         },
     ),
 }
-OURS = {
-    "c2vl-small-sets": Recipe(
-        "full",
-        "ours, not the paper's: the full method and beside it the regression of every sentence. Of what "
-        "was tried on the validation parts of NW-UCLA and UTD-MHAD with the offline teacher it did best on both "
-        "(reports/choices.md)",
-        {"regression_weight": 8.0, "contrast_weight": 1.0},
-    ),
-}
-RECIPES = PUBLISHED | RECONSTRUCTED | OURS
+RECIPES = PUBLISHED | RECONSTRUCTED
 
 
 def with_recipe(values: dict[str, Any]) -> dict[str, Any]:
