@@ -167,7 +167,7 @@ def test_other_settings_are_refused_but_those_that_change_no_weights(tmp_path):
 
 def test_settings_of_survival_are_checked():
     for wrong in ({"checkpoint_minutes": 0.0}, {"checkpoint_minutes": float("nan")}, {"knn_every": -1}):
-        with pytest.raises(ConfigError, match="checkpoint_minutes must be above 0, knn_every and keep_every at least 0"):
+        with pytest.raises(ConfigError, match="minutes must be above 0, knn_every and keep_every at least 0"):
             replace(TINY, **wrong)
     with pytest.raises(ConfigError, match="Did you mean 'skip'"):
         replace(TINY, on_nan="skipp")
