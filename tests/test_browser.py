@@ -246,7 +246,8 @@ def _searches(at: Page) -> None:
     wait_for(lambda: "No idea" in at.page.locator(".cx-message").inner_text(), "the refusal", 30)
     at.page.locator(".cx-class").select_option(CLASSES[3])
     at.until(lambda s: s["found"]["class"][:5] == [CLASSES[3]] * 5, "the class prompt's clips")
-    assert at.page.locator(".cx-title").last.inner_text() == f"class prompt: {CLASSES[3]}"
+    title = at.page.locator(".cx-hits .cx-title")
+    wait_for(lambda: title.inner_text() == f"class prompt: {CLASSES[3]}", "its heading", 30)
 
 
 def _colors_and_slider(at: Page) -> None:

@@ -345,36 +345,40 @@ class Explorer {
   }
   redraw() { for (const plane of this.planes) plane.draw(); }
   overlay(pen, plane, side) {
-    const ink = getComputedStyle(this.root).color, focus = this.model.get("focus"), taken = [];
+    const ink = getComputedStyle(this.root).color, focus = this.model.get("focus"), taken = [], ranks = [];
+    const big = Math.max(1, Math.min(plane.wide, plane.tall) / 620); // on a large map
     pen.lineWidth = 2;
     for (let i = 0; i < this.owner.length; i++) {
       const clip = this.owner[i], rank = this.rank.get(clip), stars = clip < 0 && plane.visible[i];
       if (!stars && clip !== focus && clip !== this.above && (rank === undefined || this.kind[i] !== 0)) continue;
       if (!plane.visible[i] || Number.isNaN(plane.places[2 * i])) continue;
       const [x, y] = plane.toScreen(plane.places[2 * i], plane.places[2 * i + 1]);
-      if (stars) { this.label(pen, plane, x, y, this.scene.classes[-clip - 1], ink, taken); continue; }
+      if (stars) { this.label(pen, plane, [x, y], this.scene.classes[-clip - 1], ink, taken, big); continue; }
       pen.strokeStyle = clip === this.above ? ink : clip === focus ? "#d55e00" : "#e69f00";
-      pen.beginPath(); pen.arc(x, y, clip === focus ? 9 : 7, 0, 7); pen.stroke();
-      const number = [x - 6, y - 20, x + 6, y - 8];
-      if (rank && rank <= 9 && this.kind[i] === 0 && !hits(taken, number)) {
-        taken.push(number);
-        pen.font = "bold 11px sans-serif"; pen.textAlign = "center"; pen.textBaseline = "middle";
-        pen.fillStyle = ink; pen.fillText(String(rank), x, y - 14);
-      }
+      pen.beginPath(); pen.arc(x, y, (clip === focus ? 9 : 7) * big, 0, 7); pen.stroke();
+      if (rank && this.kind[i] === 0) ranks.push([rank, x, y]);
+    }
+    pen.font = "bold " + 11 * big + "px sans-serif"; pen.textAlign = "center"; pen.textBaseline = "middle"; pen.fillStyle = ink;
+    for (const [rank, x, y] of ranks.sort((a, b) => a[0] - b[0])) {
+      const box = [x - 7 * big, y - 7 - 14 * big, x + 7 * big, y - 7];
+      if (hits(taken, box)) continue;
+      taken.push(box);
+      pen.fillText(String(rank), x, y - 7 - 7 * big);
     }
     const at = (this.model.get("hits").places || [])[side];
     if (at) {
       const [x, y] = plane.toScreen(...at);
       pen.strokeStyle = ink; pen.lineWidth = 2.5;
       pen.beginPath(); pen.moveTo(x - 8, y); pen.lineTo(x + 8, y); pen.moveTo(x, y - 8); pen.lineTo(x, y + 8); pen.stroke();
-      pen.font = "12px sans-serif"; pen.textAlign = "left"; pen.fillStyle = ink; pen.fillText("your search", x + 10, y - 8);
+      pen.font = 12 * big + "px sans-serif"; pen.textAlign = "left"; pen.fillStyle = ink; pen.fillText("your search", x + 10, y - 8);
     }
   }
-  label(pen, plane, x, y, text, ink, taken) {
+  label(pen, plane, [x, y], text, ink, taken, big) {
     if (this.scene.classes.length > MOST_LABELS) return;
-    pen.font = "11px sans-serif"; pen.textAlign = "left"; pen.textBaseline = "middle";
+    pen.font = 11 * big + "px sans-serif"; pen.textAlign = "left"; pen.textBaseline = "middle";
     const short = text.length > 26 ? text.slice(0, 25) + "…" : text, wide = pen.measureText(short).width;
-    const left = x + 9 + wide > plane.wide ? x - 9 - wide : x + 9, box = [left, y - 7, left + wide, y + 7];
+    const gap = 9 * big, left = x + gap + wide > plane.wide ? x - gap - wide : x + gap;
+    const box = [left, y - 7 * big, left + wide, y + 7 * big];
     if (hits(taken, box)) return;
     taken.push(box);
     pen.lineWidth = 3; pen.strokeStyle = getComputedStyle(this.root).backgroundColor;
