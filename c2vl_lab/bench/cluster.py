@@ -133,6 +133,8 @@ class Slurm:
             told = "The code has changed since this command began; the same command looks at the results anew."
             return Outcome(job, "failed", seconds, told)
         error = executed_error(job.executed)
+        if error and error.startswith("KeyboardInterrupt"):  # the signal that ended the job, no fault of the run
+            error = None
         if error and read_status(job.folder).get("state") != "stopped":
             return Outcome(job, "failed", seconds, error)
         if _state(number).startswith("CANCELLED"):
