@@ -69,7 +69,7 @@ test: setup-dev
 
 test-cluster: setup-dev
 	@tools/slurm.sh
-	OMP_NUM_THREADS=1 $(PY) -m pytest tests/test_cluster_slurm.py $(ARGS)
+	C2VL_TEST_CLUSTER=1 OMP_NUM_THREADS=1 $(PY) -m pytest tests/test_cluster_slurm.py $(ARGS)
 
 lint: setup-dev
 	$(PY) -m ruff check .

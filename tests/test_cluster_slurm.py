@@ -1,6 +1,7 @@
 """A suite in a real Slurm: an array, a job that is killed, a node that is drained, a requeue, a cancelled job.
 
-Skipped where Slurm is not installed; ``make test-cluster`` installs it. The runs are notebooks of a few lines.
+``make test-cluster`` installs Slurm where it may and runs these; elsewhere they are skipped, for they take minutes. The runs
+are notebooks of a few lines.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from c2vl_lab.bench.suite import Suite
 from c2vl_lab.errors import C2VLError
 
 pytest.importorskip("submitit", reason="submitit is not installed: pip install '.[cluster]'")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(slurm_cluster.why_not()), reason=slurm_cluster.why_not())]
+WHY_NOT = slurm_cluster.why_not() if os.environ.get("C2VL_TEST_CLUSTER") else "these are run by make test-cluster"
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)]
 
 STEPS = 150
 PARAMETERS = """run_dir: str = "run"  # folder
