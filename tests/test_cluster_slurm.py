@@ -1,7 +1,7 @@
 """A suite in a real Slurm: an array, a job that is killed, a node that is drained, a requeue, a cancelled job.
 
-``make test-cluster`` installs Slurm where it may and runs these; elsewhere they are skipped, for they take minutes. The runs
-are notebooks of a few lines.
+``make test-cluster`` installs Slurm where it may and runs these; elsewhere they are skipped, for they take minutes.
+The runs are notebooks of a few lines.
 """
 
 from __future__ import annotations
