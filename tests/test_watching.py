@@ -196,14 +196,17 @@ def test_the_first_signal_asks_and_the_second_is_as_ever(number):
 
 def test_a_signal_of_the_other_kind_is_the_same_request_again():
     """A cluster's SIGTERM reaches the kernel, and so does the interrupt of the process that runs the notebook."""
-    before = signal.getsignal(signal.SIGINT)
-    with signals_as_stop() as stop:
-        signal.raise_signal(signal.SIGTERM)
-        signal.raise_signal(signal.SIGINT)  # would be a KeyboardInterrupt
-        assert stop()
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started us deaf to it
+    try:
+        with signals_as_stop() as stop:
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGINT)  # would be a KeyboardInterrupt
+            assert stop()
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_one_of_several_processes_may_hear_the_signal_again(monkeypatch):
