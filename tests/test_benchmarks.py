@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import data
+from benchmarks import data, search, selection
 from benchmarks.big_store import big_store, plain_pass, store_pass
 from benchmarks.measuring import Row, ratio, show
 from benchmarks.raw_files import moving_body, recording, skeleton_bytes
@@ -100,3 +100,27 @@ def test_the_large_store_is_made_once_and_is_the_same_for_the_same_seed(tmp_path
 def test_a_ratio_above_one_means_that_ours_is_faster():
     assert ratio([1.0, 2.0, 3.0], [2.0, 4.0, 6.0]) == 2.0
     assert "NOT MET" in show([Row("x", 1.0, "s", target="< 0.5 s", met=False)])
+
+
+@pytest.mark.parametrize("engine", list(selection.ENGINES))
+def test_every_lasso_of_the_selection_trial_is_drawn_on_its_map(engine):
+    """A drag that begins outside a map is no gesture of that map, and would be counted against it."""
+    box = {"x": 100.0, "y": 50.0, "width": 480.0, "height": 390.0}
+    frame = selection.frame_of(box, selection.ENGINES[engine].fills)
+    kinds = [selection.gesture(k)[0] for k in range(20)]
+    assert all(kinds.count(kind) == 4 for kind in selection.KINDS)
+    for k in range(20):
+        kind, blob, half = selection.gesture(k)
+        path = np.array([selection.pixel(frame, *corner) for corner in selection.lasso(blob, half, kind == "closed")])
+        low, high = np.array([100, 50]), np.array([580, 440])
+        assert (path > low + 8).all() and (path < high - 8).all(), f"gesture {k} leaves the map"
+        corners = np.array(selection.lasso(blob, half, kind == "closed"))
+        x, y = blob % 5, blob // 5
+        assert corners[:, 0].min() == (x if half else x - 0.4) and corners[:, 0].max() == x + 0.4
+        assert corners[:, 1].min() == y - 0.4 and corners[:, 1].max() == y + 0.4
+
+
+def test_the_search_benchmark_measures_the_explorer(capsys):
+    search.main(["--clips", "300", "--dim", "16", "--repeats", "2", "--without-words"])
+    told = capsys.readouterr().out
+    assert "by example, 300 clips, 16 dimensions" in told and "under 100 ms" in told
