@@ -86,15 +86,8 @@ def evaluate(
     )
     probe = linear_probe(features[train], labels[train], groups[train], features[test], seed=experiment.config.seed)
     near = nearest_neighbours(features[train], labels[train], features[test], device=experiment.device)
-    metrics: dict[str, Any] = {"linear": share(probe.predicted, labels[test])}
-    metrics |= {f"knn{k}": share(predicted, labels[test]) for k, predicted in near.items()}
     copied = np.isin(test, experiment.split.test[copies_of_training(experiment.store, experiment.split)])
-    if copied.any():
-        metrics |= _without_copies({"linear": probe.predicted, "knn1": near[1]}, labels[test], ~copied)
-    if isinstance(learner, SupervisedLearner) and not experiment.sources:  # else its classes are other ones
-        metrics["own_head"] = _own_head(learner, features[test], labels[test])
-    if isinstance(learner, ConceptLearner) and "language" in learner.concepts:
-        metrics |= _language(experiment, learner, features, test)
+    metrics = _accuracies(probe.predicted, near, labels[test], copied) | _heads(experiment, learner, features, test)
     say("  ".join(f"{name} {100 * metrics[name]:.1f}" for name in ("linear", "knn1")))
     subject = Subject(
         experiment,
@@ -133,6 +126,24 @@ def evaluate(
 
 def _has_targets(learner: Learner | None) -> TypeGuard[ConceptLearner]:
     return isinstance(learner, ConceptLearner)
+
+
+def _accuracies(
+    linear: np.ndarray, near: dict[int, np.ndarray], labels: np.ndarray, copied: np.ndarray
+) -> dict[str, Any]:
+    """Accuracies of the probe and the neighbours on the test part, and without the copies of training clips."""
+    metrics: dict[str, Any] = {"linear": share(linear, labels)}
+    metrics |= {f"knn{k}": share(predicted, labels) for k, predicted in near.items()}
+    return metrics | (_without_copies({"linear": linear, "knn1": near[1]}, labels, ~copied) if copied.any() else {})
+
+
+def _heads(experiment: Experiment, learner: Learner | None, features: np.ndarray, test: np.ndarray) -> dict[str, Any]:
+    """What the learner's own heads tell of the test part: classes that it was taught, or a language space."""
+    if isinstance(learner, SupervisedLearner) and not experiment.sources:  # else its classes are other ones
+        return {"own_head": _own_head(learner, features[test], experiment.store.labels[test])}
+    if isinstance(learner, ConceptLearner) and "language" in learner.concepts:
+        return _language(experiment, learner, features, test)
+    return {}
 
 
 def _without_copies(predicted: dict[str, np.ndarray], labels: np.ndarray, kept: np.ndarray) -> dict[str, float]:
