@@ -107,7 +107,7 @@ def test_attempts_add_up_and_survive_a_kill(tmp_path, monkeypatch):
     for _ in range(4):
         first.add({"CPU package-0": 3600.0})  # never written by the end of it: it was killed
     kept = spent(tmp_path)
-    assert 0 < kept.seconds and kept.joules["CPU package-0"] >= 2 * 3600 and kept.counted == 1
+    assert kept.seconds > 0 and kept.joules["CPU package-0"] >= 2 * 3600 and kept.counted == 1
     second = Attempt(tmp_path, ["GPU 0: its driver counts no energy"])
     second.add({"CPU package-0": 3600.0})
     second.write()

@@ -23,6 +23,7 @@ from c2vl_lab.bench.report_protocols import long_tables
 from c2vl_lab.bench.report_tables import Section, sections
 from c2vl_lab.bench.results import Run, find_runs, listed_row, results_frame
 from c2vl_lab.bench.run_figures import origin
+from c2vl_lab.bench.sides import KEPT, keep_predictions
 from c2vl_lab.bench.suite import is_place
 
 
@@ -31,10 +32,10 @@ def build_report(
 ) -> Path:
     """Write a report on all runs below a folder.
 
-    The folder gets ``index.html`` (one self-contained page), ``report.pdf``, ``results.csv`` and ``results.parquet`` (one row a
-    run), ``protocols.csv`` (one row for each arm and measure), ``comparisons.csv`` (arms against one another),
-    ``results.md`` (the tables), ``paper_tables.tex`` and ``paper_tables.md`` (for a paper), ``manifest.json`` (what
-    made them), ``figures/`` and ``notebooks/``.
+    The folder gets ``index.html`` (one self-contained page), ``report.pdf``, ``results.csv`` and ``results.parquet``
+    (one row a run), ``predictions.parquet`` (one row a test clip), ``protocols.csv`` (one row for each arm and
+    measure), ``comparisons.csv`` (arms against one another), ``results.md`` (the tables), ``paper_tables.tex`` and
+    ``paper_tables.md`` (for a paper), ``manifest.json`` (what made them), ``figures/`` and ``notebooks/``.
     Besides the runs the page shows, where they exist below ``runs_dir``: ``joint_map.json`` and ``joint_map.png``
     (:func:`c2vl_lab.figures.maps.save_map`) and ``examples.json`` (:func:`c2vl_lab.figures.examples.save_examples`).
 
@@ -88,7 +89,9 @@ def full_title(title: str, runs: Sequence[Run]) -> str:
 
 
 def _write_tables(report_dir: Path, runs: list[Run], found: list[Section], text: str) -> None:
-    """One row a run as CSV and parquet; the protocols' numbers and comparisons as CSV; the tables as Markdown."""
+    """One row a run as CSV and parquet; predictions; the protocols' numbers and comparisons; the tables as Markdown."""
+    with atomic_path(report_dir / KEPT) as temporary:
+        keep_predictions(found, temporary)
     for name, table in zip(("protocols.csv", "comparisons.csv"), long_tables(found), strict=True):
         with atomic_path(report_dir / name) as temporary:
             table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")

@@ -20,7 +20,7 @@ from c2vl_lab.bench.report_page import Page, tiles
 from c2vl_lab.bench.report_protocols import differences, protocol_tables
 from c2vl_lab.bench.report_tables import Cell, Section
 
-PICTURES = ("results", "training", "classes", "confusion")
+PICTURES = {"results": 100, "training": 100, "classes": 100, "confusion": 75}  # largest width in % of the text's
 
 
 def write_pdf(page: Page, report_dir: Path) -> Path:
@@ -109,7 +109,7 @@ def _section(page: Page, section: Section, pictures: dict[str, Picture]) -> dict
         "beside": [
             [row[name] + (" (ours)" if row["ours"] and name == "method" else "") for name in names] for row in beside
         ],
-        "pictures": {name: _picture(pictures.get(name)) for name in PICTURES},
+        "pictures": {name: _picture(pictures.get(name), most) for name, most in PICTURES.items()},
         "against": [
             [f"{a.label} ({a.on})" if a.on else a.label, a.verdict, a.difference, a.interval] for a in section.against
         ],
@@ -131,6 +131,10 @@ def _row(label: str, cells: list[Cell], group: str = "", about: str = "") -> dic
     return {"label": label, "cells": [vars(cell) for cell in cells], "group": group, "about": about}
 
 
-def _picture(own: Picture | None) -> dict[str, Any] | None:
+def _picture(own: Picture | None, most: int) -> dict[str, Any] | None:
     """File, caption and width in % of the text's."""
-    return own and {"file": f"{own.name}.pdf", "caption": own.caption, "width": min(100, 100 * own.width / PAGE_PIXELS)}
+    return own and {
+        "file": f"{own.name}.pdf",
+        "caption": own.caption,
+        "width": min(most, 100 * own.width / PAGE_PIXELS),
+    }

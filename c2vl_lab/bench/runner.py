@@ -227,7 +227,7 @@ class _Pool:
             self._end(Outcome(run.job, "failed", run.seconds, error), f"FAILED: {run.job.id}: {error} See {kept}")
 
     def count(self, every: float = 0.0) -> None:
-        """Charge the running jobs with the energy that was used since the last time, if that is ``every`` seconds ago."""
+        """Charge the running jobs with the energy used since the last time, if that is ``every`` seconds ago."""
         if time.monotonic() - self.counted < every:
             return
         self.counted = time.monotonic()
