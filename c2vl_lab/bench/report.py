@@ -148,7 +148,7 @@ def _manifest(report_dir: Path, title: str, command: str, runs: list[Run], card:
                 "results_sha256": file_sha256(run.path / "results.json") if run.results else "",
                 "fingerprint": run.results.get("fingerprint", ""),
                 "command": only.get(run.label, ""),
-                **({} if run.is_fused else {"spent": spent_record(run_spent(run))}),
+                **({"spent": spent_record(took)} if not run.is_fused and (took := run_spent(run)).seconds else {}),
                 **_step(run),
             }
             for run in runs

@@ -133,7 +133,9 @@ def _row(label: str, cells: list[Cell], group: str = "", about: str = "") -> dic
 
 def _picture(own: Picture | None, most: int) -> dict[str, Any] | None:
     """File, caption and width in % of the text's."""
-    return own and {
+    if own is None:
+        return None
+    return {
         "file": f"{own.name}.pdf",
         "caption": own.caption,
         "width": min(most, 100 * own.width / PAGE_PIXELS),

@@ -111,7 +111,7 @@ def _of_runs(folder: Path) -> Side:
     for section in sections(runs):
         measured = plain_numbers(section.arms) + numbers_of(section.arms)
         grounds[section.title] = _ground(section.title, _part(frame, section.title), parameters, prints, measured)
-    versions = next((run.results["versions"] for run in complete if "versions" in run.results), {})
+    versions: dict[str, str] = next((run.results["versions"] for run in complete if "versions" in run.results), {})
     took = costs(complete).total
     name = f"{card['suite']}-{card['preset']}" if card else folder.name
     title = f"{card['title']} ({card['preset']} preset)" if card else folder.name
@@ -169,8 +169,10 @@ def _ground(
     settings, seconds = {}, {}
     for label, part in frame.groupby("label", sort=False):
         settings[str(label)] = _settings([parameters.get(run, {}) for run in part["run"]])
-        times = part[["pretrain_seconds", "evaluate_seconds"]].mean() if "pretrain_seconds" in part else (0.0, 0.0)
-        seconds[str(label)] = (float(times.iloc[0]), float(times.iloc[1])) if len(part) else (0.0, 0.0)
+        timed = [
+            part[f"{name}_seconds"].mean() if f"{name}_seconds" in part else 0.0 for name in ("pretrain", "evaluate")
+        ]
+        seconds[str(label)] = (float(timed[0]), float(timed[1]))
     known = {(number.title, number.label) for number in measured}
     more = [n for m in METRICS if m in frame for n in _plain(frame, m) if (n.title, n.label) not in known]
     plain = [n for n in measured if n.title in TITLES.values()] + more
@@ -210,9 +212,10 @@ def _kept_numbers(frame: pd.DataFrame, kept: pd.DataFrame) -> list[Number]:
 def _listed(table: pd.DataFrame) -> list[Number]:
     """The protocols' numbers of ``protocols.csv``; which seed a value is of is not in there."""
     found = []
-    for row in table[~table["evaluation"].isin(TITLES.values())].itertuples():
-        values = dict(enumerate(float(text) for text in str(row.values).split()))
-        found.append(Number(row.evaluation, row.evaluation, row.measure, row.arm, row.unit, values, None))
+    for row in table[~table["evaluation"].isin(TITLES.values())].astype(str).to_dict("records"):
+        values = dict(enumerate(float(text) for text in row["values"].split()))
+        title = row["evaluation"]
+        found.append(Number(title, title, row["measure"], row["arm"], row["unit"], values, None))
     return found
 
 

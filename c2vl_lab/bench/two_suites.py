@@ -114,7 +114,7 @@ def what_differs(a: Side, b: Side) -> list[tuple[str, str, str]]:
     """(what, A, B) of what made the two: command, commit, versions, seeds; equal ones are left out."""
     rows = [(name, a.about.get(name, ""), b.about.get(name, "")) for name in dict.fromkeys([*a.about, *b.about])]
     rows += [("data sets and protocols", "; ".join(a.grounds), "; ".join(b.grounds))]
-    rows += [("data fingerprints", *(", ".join(_prints(side)) for side in (a, b)))]
+    rows += [("data fingerprints", ", ".join(_prints(a)), ", ".join(_prints(b)))]
     return [(name, one or ABSENT, other or ABSENT) for name, one, other in rows if one != other]
 
 
