@@ -12,7 +12,7 @@ import pandas as pd
 from c2vl_lab.artifacts import read_json
 from c2vl_lab.bench.protocol_numbers import LINEAR, NEAREST, Number, numbers_of, plain_numbers, side_by_side
 from c2vl_lab.bench.report_costs import costs, spent_record
-from c2vl_lab.bench.report_tables import Section
+from c2vl_lab.bench.report_tables import Section, full_title
 from c2vl_lab.bench.results import METRICS, find_runs, results_frame
 from c2vl_lab.bench.suite import is_place
 from c2vl_lab.errors import DataError, MissingError
@@ -118,6 +118,7 @@ def _of_runs(folder: Path) -> Side:
     title = f"{card['title']} ({card['preset']} preset)" if card else folder.name
     about = {"command": str(card.get("command", "")), "commit": ", ".join(took.commits)}
     rest = [(r.path.name, r.label, r.status, r.error) for r in runs if r.status != "complete"]
+    title = full_title(title, runs)
     return Side(name, title, grounds, about | _versions(versions), rest, spent_record(took))
 
 
