@@ -74,5 +74,6 @@ def _folder(text: str, options: argparse.Namespace) -> Path:
 
 
 def _command(options: argparse.Namespace) -> str:
-    """What was typed, folders by their last names: where they lay on this machine is nobody's business."""
-    return shlex.join(["c2vl", *(Path(text).name if os.path.isabs(text) else text for text in options.given)])
+    """What was typed, folders by their last two names: where they lay on this machine is nobody's business."""
+    short = [str(Path(*Path(text).parts[-2:])) if os.path.isabs(text) else text for text in options.given]
+    return shlex.join(["c2vl", *short])

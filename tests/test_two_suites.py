@@ -151,8 +151,9 @@ def test_the_page_is_one_offline_file_with_escaped_words(sides, tmp_path, monkey
     html = (tmp_path / "reports" / "toy-cpu-vs-toy-cpu" / "index.html").read_text()
     page = Page(html)
     assert evil not in html and page.scripts == 1 and page.loads == [] and "@import" not in html and "url(" not in html
+    assert f"A: {evil} (cpu preset) (stand-in teacher)" in page.text
     assert "out of memory" in page.text and "+25.0" in page.text and "higher in B (40 clips, 5 seeds)" in page.text
-    assert str(tmp_path) not in html and "c2vl report --compare a b" in page.text
+    assert str(tmp_path) not in html and f"c2vl report --compare {tmp_path.name}/a {tmp_path.name}/b" in page.text
     table = pd.read_csv(tmp_path / "reports" / "toy-cpu-vs-toy-cpu" / "comparison.csv")
     row = table[table["measure"] == "Linear probe"].iloc[0]
     assert row["difference"] == pytest.approx(0.25) and row["low"] < 0.25 < row["high"] and row["clips"] == 40

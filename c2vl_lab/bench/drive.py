@@ -275,7 +275,7 @@ def write_list(plan: Plan, outcomes: list[Outcome]) -> None:
     ended = {outcome.job.id: outcome for outcome in outcomes}
     rows = []
     specs = expand(plan.suite, plan.preset)
-    only = {spec.label: picks(specs, spec.label) for spec in specs}
+    only = {spec.id: picks(specs, spec) for spec in specs}
     for job in plan.all_runs:
         outcome = ended.get(job.id)
         complete = outcome.status in ("complete", "skipped") if outcome else is_complete(job)
@@ -283,7 +283,7 @@ def write_list(plan: Plan, outcomes: list[Outcome]) -> None:
         error = outcome.error if outcome else ""
         rows.append({"id": job.id, "label": job.label, "parameters": job.card["parameters"], "status": status})
         rows[-1] |= {"error": error, "executed": job.executed.relative_to(plan.folder).as_posix()}
-        rows[-1] |= {"only": list(only[job.label])}
+        rows[-1] |= {"only": list(only[job.id])}
         rows[-1] |= _step(job)
     looks = [{"id": job.id, "executed": f"{job.id}/executed.ipynb"} for job in [*plan.before, *plan.after]]
     card = {"format": 1, "suite": plan.suite.name, "title": plan.suite.title, "preset": plan.preset}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from c2vl_lab.bench.report_markdown import markdown
 from c2vl_lab.bench.report_page import Page, render
 from c2vl_lab.bench.report_pdf import write_pdf
 from c2vl_lab.bench.report_protocols import long_tables
-from c2vl_lab.bench.report_tables import Section, sections
+from c2vl_lab.bench.report_tables import Section, full_title, sections
 from c2vl_lab.bench.results import Run, find_runs, listed_row, results_frame
 from c2vl_lab.bench.run_figures import origin
 from c2vl_lab.bench.sides import KEPT, keep_predictions
@@ -77,15 +76,6 @@ def build_report(
         temporary.write_text(render(page), encoding="utf-8")
     write_pdf(page, report_dir)
     return report_dir / "index.html"
-
-
-def full_title(title: str, runs: Sequence[Run]) -> str:
-    """The title with what has to be known before any number is read."""
-    generated = any(run.results.get("generated") or run.parameters.get("dataset") == "generated" for run in runs)
-    stand_in = any(run.results.get("stand_in_teacher") for run in runs)
-    wanted = [word for word, so in (("generated clips", generated), ("stand-in teacher", stand_in)) if so]
-    absent = [word for word in wanted if word not in title.lower()]
-    return f"{title} ({', '.join(absent)})" if absent else title
 
 
 def _write_tables(report_dir: Path, runs: list[Run], found: list[Section], text: str) -> None:

@@ -80,13 +80,13 @@ def row_commands(runs: Sequence[Run], command: str) -> list[tuple[str, str]]:
     base = _without_only(words)
     picks = {run.path: _only_of(run) for run in runs if not run.is_fused}
     by_name = {run.path.name: run.path for run in runs if not run.is_fused}
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, None]] = {}
     for run in runs:
         sources = [by_name[name] for name in run.results.get("fused", {}).get("runs", {}).values() if name in by_name]
         each = [picks[path] for path in (sources if run.is_fused else [run.path])]
         if all(own is not None for own in each):
             lines = [shlex.join([*base, *(text for only in own or () for text in ("--only", only))]) for own in each]
-            found.setdefault(run.label, lines)
+            found.setdefault(run.label, {}).update(dict.fromkeys(lines))
     return [(label, "\n".join(lines)) for label, lines in found.items()]
 
 

@@ -247,3 +247,12 @@ def _count(split: dict[str, Any], part: str) -> str:
 def _several(values: Any) -> str:
     """Distinct values in order of appearance, joined; nothing for none."""
     return ", ".join(dict.fromkeys(str(v) for v in values if v not in (None, "")))
+
+
+def full_title(title: str, runs: Sequence[Run]) -> str:
+    """The title with what has to be known before any number is read."""
+    generated = any(run.results.get("generated") or run.parameters.get("dataset") == "generated" for run in runs)
+    stand_in = any(run.results.get("stand_in_teacher") for run in runs)
+    wanted = [word for word, so in (("generated clips", generated), ("stand-in teacher", stand_in)) if so]
+    absent = [word for word in wanted if word not in title.lower()]
+    return f"{title} ({', '.join(absent)})" if absent else title

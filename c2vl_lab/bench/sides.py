@@ -12,7 +12,7 @@ import pandas as pd
 from c2vl_lab.artifacts import read_json
 from c2vl_lab.bench.protocol_numbers import LINEAR, NEAREST, Number, numbers_of, plain_numbers, side_by_side
 from c2vl_lab.bench.report_costs import costs, spent_record
-from c2vl_lab.bench.report_tables import Section, sections
+from c2vl_lab.bench.report_tables import Section, full_title
 from c2vl_lab.bench.results import METRICS, find_runs, results_frame
 from c2vl_lab.bench.suite import is_place
 from c2vl_lab.errors import DataError, MissingError
@@ -108,15 +108,17 @@ def _of_runs(folder: Path) -> Side:
     parameters = {run.path.name: run.parameters for run in complete}
     prints = {run.path.name: str(run.results.get("fingerprint", "")) for run in complete}
     grounds = {}
-    for section in sections(runs):
-        measured = plain_numbers(section.arms) + numbers_of(section.arms)
-        grounds[section.title] = _ground(section.title, _part(frame, section.title), parameters, prints, measured)
+    for title in _titles(frame):
+        part = _part(frame, title)
+        arms = {str(label): [complete[i] for i in rows.index] for label, rows in part.groupby("label", sort=False)}
+        grounds[title] = _ground(title, part, parameters, prints, plain_numbers(arms) + numbers_of(arms))
     versions: dict[str, str] = next((run.results["versions"] for run in complete if "versions" in run.results), {})
     took = costs(complete).total
     name = f"{card['suite']}-{card['preset']}" if card else folder.name
     title = f"{card['title']} ({card['preset']} preset)" if card else folder.name
     about = {"command": str(card.get("command", "")), "commit": ", ".join(took.commits)}
     rest = [(r.path.name, r.label, r.status, r.error) for r in runs if r.status != "complete"]
+    title = full_title(title, runs)
     return Side(name, title, grounds, about | _versions(versions), rest, spent_record(took))
 
 
@@ -131,7 +133,7 @@ def _of_report(folder: Path) -> Side:
     kept = pd.read_parquet(folder / KEPT) if (folder / KEPT).is_file() else pd.DataFrame(columns=["section", "clip"])
     extra = pd.read_csv(folder / "protocols.csv") if (folder / "protocols.csv").is_file() else pd.DataFrame()
     grounds = {}
-    for title in dict.fromkeys(f"{a}, {b}" for a, b in zip(frame["dataset"], frame["protocol"], strict=True)):
+    for title in _titles(frame):
         part = _part(frame, title)
         measured = _kept_numbers(part, kept[kept["section"] == title])
         measured += _listed(extra[extra["section"] == title]) if len(extra) else []
@@ -151,6 +153,12 @@ def _results(folder: Path) -> pd.DataFrame:
     if absent and len(frame):
         raise DataError(f"{path}: wanted one row a run as this package writes it, found no column {', '.join(absent)}.")
     return frame if not absent else pd.DataFrame(columns=["dataset", "protocol", "label", "seed", "run"])
+
+
+def _titles(frame: pd.DataFrame) -> list[str]:
+    """Every data set and protocol, as a report's sections are called."""
+    both = zip(frame["dataset"], frame["protocol"], strict=True) if len(frame) else ()
+    return list(dict.fromkeys(f"{dataset}, {protocol}" for dataset, protocol in both))
 
 
 def _part(frame: pd.DataFrame, title: str) -> pd.DataFrame:

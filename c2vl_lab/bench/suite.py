@@ -191,7 +191,7 @@ def expand(suite: Suite, preset: str = "", only: tuple[str, ...] = ()) -> list[R
 
     Args:
         preset: name of a preset; empty means the first.
-        only: ``name=value`` texts; runs that differ in one of them are left out.
+        only: ``name=value`` texts; runs that differ in one of them are left out. What a run does not set is ``None``.
 
     Raises:
         ConfigError: an unknown preset, an ``only`` that no run has, or two equal runs.
@@ -226,20 +226,16 @@ def is_place(name: str) -> bool:
     return name in PLACES or name.endswith("_dir")
 
 
-def picks(specs: list[RunSpec], label: str) -> tuple[str, ...]:
-    """The fewest ``name=value`` texts found that pick one arm's runs, of all seeds, out of a suite's: for ``only``.
+def picks(specs: list[RunSpec], wanted: RunSpec) -> tuple[str, ...]:
+    """A few ``name=value`` texts that pick a run, and its other seeds, out of a suite's runs: for ``only``.
 
     Args:
         specs: of :func:`expand`.
-        label: of the arm.
+        wanted: one of them.
     """
-    own = [spec for spec in specs if spec.label == label]
-    rest = [spec for spec in specs if spec.label != label]
-    shared = {
-        name: str(value)
-        for name, value in own[0].parameters.items()
-        if name != "seed" and all(str(spec.parameters.get(name)) == str(value) for spec in own)
-    }
+    names = [name for name in dict.fromkeys(n for spec in specs for n in spec.parameters) if name != "seed"]
+    shared = {name: str(wanted.parameters.get(name)) for name in names}
+    rest = [spec for spec in specs if any(str(spec.parameters.get(n)) != value for n, value in shared.items())]
     found: list[str] = []
     while rest and shared:
         left = {name: [s for s in rest if str(s.parameters.get(name)) == value] for name, value in shared.items()}

@@ -18,7 +18,7 @@ from c2vl_lab.bench.report_markdown import bar_free, markdown_table
 from c2vl_lab.bench.sides import Side, read_side
 from c2vl_lab.bench.two_suites import RULE_OF_TWO, Measured, Meeting, Pair, lonely, meetings, what_differs
 
-HEAD = ["arm", "A", "B", "B − A", "95 % over clips and seeds", "p (Holm)", "what is shown"]
+HEAD = ["arm", "A", "B", "B\u00a0−\u00a0A", "95 % over clips and seeds", "p (Holm)", "what is shown"]
 SECONDS = ["arm", "pre-training, s: A", "B", "evaluation, s: A", "B"]
 COLUMNS = ["section", "measure", "unit", "arm", "a_mean", "a_spread", "a_seeds", "b_mean", "b_spread", "b_seeds"]
 COLUMNS += ["difference", "low", "high", "p_holm", "clips", "shown"]
