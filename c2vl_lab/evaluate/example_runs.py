@@ -22,7 +22,7 @@ def example_runs(
 ) -> Path:
     """Train and measure :data:`ARMS` with each seed on clips that are generated; what is finished stays.
 
-    The full method learns from sentences and rendered pictures. The runs show what the workbench draws; they are far
+    The full method learns from sentences and rendered pictures, and keeps the state of every second epoch. The runs show what the workbench draws; they are far
     too small to tell anything of a method.
 
     Args:
@@ -52,6 +52,7 @@ def example_runs(
                 epochs=epochs,
                 batch_size=16,
                 knn_every=2,
+                keep_every=2 if arm == "full" else 0,
             )
             experiment = open_experiment(config, progress)
             pretrain(experiment, target, progress)

@@ -18,7 +18,11 @@ class Explorer {
     this.codes = Object.fromEntries(Object.entries(this.scene.columns).map(([name, c]) => [name, numbers(c.codes, Int16Array)]));
     this.chosen = new Uint8Array(this.scene.clips);
     this.root = element("div", "cx-root", root);
-    if (this.scene.dark) this.root.classList.add("cx-" + this.scene.dark);
+    if (this.scene.elsewhere) {
+      this.root.classList.add("cx-elsewhere");
+      const ground = getComputedStyle(this.root).backgroundColor.match(/[\d.]+/g) || [255];
+      this.set({ dark: Number(ground[0]) < 100 });
+    }
     this.toolbar(); this.searchbar(); this.panels(); this.lower();
     this.follow();
     this.takeSelection(); this.takeHits(); this.takeMaps(); this.takeTool(); this.takeCard(); this.takeMessage();
@@ -45,7 +49,7 @@ class Explorer {
       return [name, button];
     }));
     const others = element("span", "cx-group", bar);
-    this.button(others, "⤢ Fit", "show all points", () => this.planes.forEach((plane) => plane.fit()));
+    if (!this.scene.elsewhere) this.button(others, "⤢ Fit", "show all points", () => this.planes.forEach((plane) => plane.fit()));
     this.button(others, "✕ Clear", "select nothing, forget the search (Esc)", () => this.clear());
     this.count = element("output", "cx-count", bar);
     const look = element("span", "cx-group cx-right", bar);
@@ -108,13 +112,14 @@ class Explorer {
       views.setAttribute("aria-label", side + " map");
       views.onchange = () => this.set({ [side]: views.value });
       const marks = element("span", "cx-kinds", head);
-      const plane = new Plane(element("div", "cx-plane", panel), tell);
+      const host = element("div", "cx-plane", panel), plane = this.scene.elsewhere ? new Elsewhere(host) : new Plane(host, tell);
       Object.assign(plane, { side, views, buttons: this.kindButtons(marks, k) });
       plane.quality = element("div", "cx-quality", panel);
       plane.extra = (pen) => this.overlay(pen, plane, k);
       return plane;
     });
     this.legend = element("div", "cx-legend", frame);
+    this.pointed = element("div", "cx-pointed", this.root);
     this.tip = element("div", "cx-tip", this.root);
     this.tip.hidden = true;
     this.root.tabIndex = -1;
@@ -159,7 +164,7 @@ class Explorer {
   // what follows from the model
   follow() {
     const heard = { maps: "takeMaps", selected: "takeSelection", hits: "takeHits", tool: "takeTool", card: "takeCard",
-      message: "takeMessage", color_by: "takeColors", filters: "takeColors", shown: "paint", links: "paint", focus: "redraw" };
+      message: "takeMessage", pointed: "takePointed", color_by: "takeColors", filters: "takeColors", shown: "paint", links: "paint", focus: "redraw" };
     for (const [name, method] of Object.entries(heard)) this.model.on("change:" + name, () => this[method]());
   }
   takeMaps() {
@@ -229,6 +234,7 @@ class Explorer {
     this.message.textContent = text;
     this.message.classList.toggle("cx-error", Boolean(error));
   }
+  takePointed() { this.pointed.textContent = this.model.get("pointed"); }
   takeColors() {
     const by = this.model.get("color_by"), column = this.scene.columns[by], filters = this.model.get("filters");
     this.colors.value = by;
