@@ -79,7 +79,7 @@ def test_without_the_package_the_own_maps_stand_and_say_what_to_install(monkeypa
         "A map here has 92 points" in said["text"]
         and 'pip install -c constraints.txt "jupyter-scatter"' in said["text"]
     )
-    with pytest.raises(MissingError, match='pip install -c constraints.txt "jupyter-scatter"'):
+    with pytest.raises(MissingError, match=r'pip install -c constraints\.txt "jupyter-scatter"'):
         ConceptExplorer(many(40), method="pca", engine=SCATTER)
 
 

@@ -17,8 +17,8 @@ from c2vl_lab.data.subsets import load_subset
 from c2vl_lab.errors import ConfigError, near_miss
 from c2vl_lab.explorer.aligned import aligned_maps
 from c2vl_lab.explorer.columns import check_column, columns_of
-from c2vl_lab.explorer.scene import map_of, points_of, scene_of
 from c2vl_lab.explorer.scatter_maps import OWN, choose_engine
+from c2vl_lab.explorer.scene import map_of, points_of, scene_of
 from c2vl_lab.explorer.space import JointSpace
 from c2vl_lab.explorer.widget import TOOLS, ExplorerWidget
 from c2vl_lab.project import Projection
