@@ -1,7 +1,7 @@
 // The whole explorer: two maps, tools, legend, search, slider, clip. The model behind it is Python, or a saved page.
 const TOOLS = [["pan", "✥ Move", "drag moves the map, the wheel zooms"], ["lasso", "◌ Lasso", "draw round points"],
   ["box", "▭ Box", "draw a box"]];
-const MOST_LABELS = 60, MOST_LINES = 5000;
+const MOST_LABELS = 60, MOST_LINES = 5000, WIDE = 2000;
 
 const numbers = (data, kind) => {
   if (!data) return new kind(0);
@@ -18,6 +18,8 @@ class Explorer {
     this.codes = Object.fromEntries(Object.entries(this.scene.columns).map(([name, c]) => [name, numbers(c.codes, Int16Array)]));
     this.chosen = new Uint8Array(this.scene.clips);
     this.root = element("div", "cx-root", root);
+    this.grow();
+    new ResizeObserver(() => this.grow()).observe(this.root);
     if (this.scene.elsewhere) {
       this.root.classList.add("cx-elsewhere");
       const ground = getComputedStyle(this.root).backgroundColor.match(/[\d.]+/g) || [255];
@@ -28,6 +30,8 @@ class Explorer {
     this.takeSelection(); this.takeHits(); this.takeMaps(); this.takeTool(); this.takeCard(); this.takeMessage();
     this.takeColors();
   }
+  // text and players grow with a very wide page, as on a 4K screen without scaling
+  grow() { this.root.style.setProperty("--cx-big", Math.min(1.8, Math.max(1, this.root.clientWidth / WIDE)).toFixed(2)); }
   // what a person does
   set(values) {
     for (const [name, value] of Object.entries(values)) this.model.set(name, value);
@@ -309,8 +313,8 @@ class Explorer {
       if (this.scene.sentences.length) element("div", "cx-quote", this.tip, this.scene.sentences[owner]);
     }
     const box = plane.host.getBoundingClientRect(), root = this.root.getBoundingClientRect();
-    const left = box.left - root.left + here[0], flip = left > root.width - 270;
-    this.tip.style.left = (flip ? left - 250 : left + 14) + "px";
+    const left = box.left - root.left + here[0], wide = this.tip.offsetWidth;
+    this.tip.style.left = (left > root.width - wide - 34 ? left - wide - 14 : left + 14) + "px";
     this.tip.style.top = box.top - root.top + here[1] + 14 + "px";
   }
   // drawing
@@ -410,7 +414,7 @@ function symbol(mark) {
   const shape = ["M6 1a5 5 0 1 0 .01 0Z", "M6 0l6 6-6 6-6-6Z", "M1.5 1.5h9v9h-9Z",
     "M6 0l1.6 4.1 4.4.2-3.4 2.8 1.2 4.3L6 8.9l-3.8 2.5 1.2-4.3L0 4.3l4.4-.2Z"][mark];
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("viewBox", "0 0 12 12"); svg.setAttribute("width", "10"); svg.setAttribute("height", "10");
+  svg.setAttribute("viewBox", "0 0 12 12"); svg.setAttribute("width", "0.8em"); svg.setAttribute("height", "0.8em");
   const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
   path.setAttribute("d", shape); path.setAttribute("fill", "currentColor");
   svg.appendChild(path);
