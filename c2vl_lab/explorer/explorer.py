@@ -211,7 +211,8 @@ class ConceptExplorer(ExplorerState):
             asked["class"] = self._prepare(self.space.classes, self.search_class)
         self.widget.hits, self.found = kept
         cards = {row: clip_card(self.space, row, self.fps) | {"mirror": False} for row in rows}
-        about = f"{len(self.space):,} clips, {len(rows)} with players. {self.space.note}"
+        note = self.space.note[:1].upper() + self.space.note[1:]
+        about = f"{len(self.space):,} clips, {len(rows)} with players. {note}"
         maps = {view: map_of(self.space, view, self.maps[view]) for view in self.maps}
         scene = scene_of(self.space, self.columns, self.maps)
         state = {name: getattr(self.widget, name) for name in page.SAVED}

@@ -1,7 +1,7 @@
 // The whole explorer: two maps, tools, legend, search, slider, clip. The model behind it is Python, or a saved page.
 const TOOLS = [["pan", "✥ Move", "drag moves the map, the wheel zooms"], ["lasso", "◌ Lasso", "draw round points"],
   ["box", "▭ Box", "draw a box"]];
-const MOST_LABELS = 60, MOST_LINES = 5000, WIDE = 2000;
+const MOST_LABELS = 60, MOST_LINES = 5000, WIDE = 2000, LEGIBLE = 110;
 
 const numbers = (data, kind) => {
   if (!data) return new kind(0);
@@ -18,6 +18,7 @@ class Explorer {
     this.codes = Object.fromEntries(Object.entries(this.scene.columns).map(([name, c]) => [name, numbers(c.codes, Int16Array)]));
     this.chosen = new Uint8Array(this.scene.clips);
     this.root = element("div", "cx-root", root);
+    this.root.classList.toggle("cx-page", this.scene.offline);
     this.grow();
     new ResizeObserver(() => this.grow()).observe(this.root);
     if (this.scene.elsewhere) {
@@ -201,7 +202,12 @@ class Explorer {
     const hits = this.model.get("hits");
     this.rank = new Map(hits.rows.map((row, k) => [row.clip, k + 1]));
     this.hitList.replaceChildren();
-    if (hits.rows.length) element("div", "cx-title", this.hitList, hits.title);
+    if (hits.rows.length) {
+      const head = element("div", "cx-row cx-found", this.hitList);
+      element("span", "cx-title", head, hits.title);
+      this.button(head, "Select these", "make the found clips the selection",
+        () => this.set({ selected: { clips: hits.rows.map((row) => row.clip), by: hits.title } }), "cx-take");
+    }
     hits.rows.forEach((row, k) => {
       const line = element("button", "cx-hit", this.hitList);
       line.type = "button";
@@ -211,10 +217,7 @@ class Explorer {
       element("em", "", line, row.class);
       line.onclick = () => this.set({ focus: row.clip });
     });
-    if (hits.rows.length) {
-      this.button(this.hitList, "Select these", "make the found clips the selection",
-        () => this.set({ selected: { clips: hits.rows.map((row) => row.clip), by: hits.title } }), "cx-take");
-    } else element("p", "cx-quiet", this.hitList, "What a search finds stands here, nearest first.");
+    if (!hits.rows.length) element("p", "cx-quiet", this.hitList, "What a search finds stands here, nearest first.");
     this.busy("");
     this.paint();
   }
@@ -231,7 +234,8 @@ class Explorer {
       this.button(group, "Find like this", "the clips nearest to this one", () => this.ask("clip", card.clip), "cx-like");
       if (card.mirror) this.button(group, "Like its mirror image", "left and right changed", () => this.ask("mirror", card.clip), "cx-mirror");
     }
-    this.busy("");
+    const below = card && card.clip !== undefined && this.card.getBoundingClientRect().top > window.innerHeight - 120;
+    this.busy(below ? "↓ " + card.name + " is shown below the maps" : "");
   }
   takeMessage() {
     const { text, error } = this.model.get("message");
@@ -247,9 +251,16 @@ class Explorer {
       const away = new Set(hidden.map((value) => this.scene.columns[name].names.indexOf(value)));
       this.codes[name].forEach((code, clip) => { if (away.has(code)) this.kept[clip] = 0; });
     }
-    this.palette = column.colors.map((color) => [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16)));
+    this.palette = this.shades(column.colors);
     this.showLegend(by, column, filters);
     this.paint();
+  }
+  shades(colors) { // [r, g, b] of #rrggbb; on a dark page dark ones are lightened until they stand out
+    const dark = brightness((getComputedStyle(this.root).backgroundColor.match(/[\d.]+/g) || [255, 255, 255]).map(Number)) < 90;
+    return colors.map((color) => {
+      const rgb = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16)), lack = dark ? LEGIBLE - brightness(rgb) : 0;
+      return lack > 0 ? rgb.map((value) => Math.round(value + (255 - value) * lack / (255 - brightness(rgb)))) : rgb;
+    });
   }
   showLegend(by, column, filters) {
     const counts = new Array(column.names.length).fill(0), hidden = new Set(filters[by] || []);
@@ -266,7 +277,7 @@ class Explorer {
       entry.type = "button"; entry.dataset.name = name;
       entry.title = "click: hide or show; double click: only this";
       entry.setAttribute("aria-pressed", String(!hidden.has(name)));
-      element("i", "", entry).style.background = column.colors[k];
+      element("i", "", entry).style.background = "rgb(" + this.palette[k] + ")";
       element("span", "", entry, name);
       element("b", "", entry, String(counts[k]));
       entry.onclick = (event) => {
@@ -405,6 +416,8 @@ class Explorer {
   }
   free() { for (const plane of this.planes) plane.marks.free(); }
 }
+
+function brightness(rgb) { return 0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2]; }
 
 function hits(taken, box) { // whether a label would cover another one
   return taken.some((o) => box[0] < o[2] && box[2] > o[0] && box[1] < o[3] && box[3] > o[1]);
