@@ -30,7 +30,7 @@ ENGINES = {
     SCATTER: "millions of discs",
 }
 WANTED = 'pip install -c constraints.txt "jupyter-scatter"'
-HEIGHT = 520  # pixels
+HEIGHT = 420  # pixels; a map is about as wide beside a notebook on a laptop, and what is wider than high is not cut
 SIZES = {"plain": 3.0, "found": 9.0, CLASS_PROMPT: 14.0}
 MARGIN = 1.06  # of the square that a map shows, so that no point is cut by its edge
 MOUSE = {"pan": "panZoom", "lasso": "lasso", "box": "lasso"}

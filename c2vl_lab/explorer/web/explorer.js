@@ -62,7 +62,7 @@ class Explorer {
     this.colors = element("select", "cx-color", label);
     for (const name of this.scene.order) element("option", "", this.colors, name).value = name;
     this.colors.onchange = () => this.set({ color_by: this.colors.value });
-    const lines = element("label", "", look);
+    const lines = element("label", "cx-links-label", look);
     this.lines = element("input", "cx-links", lines);
     this.lines.type = "checkbox";
     lines.append(" lines");
