@@ -156,6 +156,11 @@ def test_columns_become_categories():
     assert found["purity"].codes.tolist() == [0, 1, 4, 5] and found["purity"].names[5] == "not known"
     assert [found["right"].names[k] for k in found["right"].codes] == ["right", "wrong", "right", "right"]
     assert "name" not in found
+    table["since"] = pd.Categorical(
+        ["never", "before", "epoch 10", "before"], ["before", "epoch 5", "epoch 10", "never"]
+    )
+    found = columns_of(table, ["x", "y"])
+    assert found["since"].names == ["before", "epoch 10", "never"] and found["since"].codes.tolist() == [2, 0, 1, 0]
 
 
 def test_the_slider_changes_one_map(explorer):

@@ -137,7 +137,7 @@ class ScatterMaps:
         codes[prompts] = -1 - self.owner[prompts] if by in ("class", "predicted") else len(column.names)
         used, codes = np.unique(codes, return_inverse=True)
         colors = [*column.colors, theme.QUIET]
-        values = pd.Categorical.from_codes(codes, [str(code) for code in used])
+        values = pd.Categorical.from_codes(codes, pd.Index([str(code) for code in used]))
         for scatter in self.sides:
             scatter.color(by=values, map=[colors[code] for code in used])
 
@@ -149,7 +149,7 @@ class ScatterMaps:
         used, codes = np.unique(codes, return_inverse=True)
         names = [list(SIZES)[code] for code in used]
         for scatter in self.sides:
-            scatter.size(by=pd.Categorical.from_codes(codes, names), map=[SIZES[name] for name in names])
+            scatter.size(by=pd.Categorical.from_codes(codes, pd.Index(names)), map=[SIZES[name] for name in names])
 
     def _filter(self) -> None:
         """Hide what filters, switched off modalities and views leave out."""
