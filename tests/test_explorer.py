@@ -239,6 +239,10 @@ def test_a_saved_page_holds_data_as_text_and_loads_nothing(explorer, space, tmp_
     second = explorer.to_html(tmp_path / "second.html").read_text()
     saved = json.loads(re.search(r'id="saved">(.*?)</script>', second, re.S)[1])
     assert set(saved["cards"]) == {"4", "6"} and saved["state"]["selected"]["clips"] == [4, 6]
+    third = explorer.to_html(tmp_path / "third.html", searches=["throw"]).read_text()
+    saved = json.loads(re.search(r'id="saved">(.*?)</script>', third, re.S)[1])
+    best = [str(row["clip"]) for row in saved["searches"]["words"]["throw"]["rows"][:3]]
+    assert set(saved["cards"]) == {"4", "6", *best}, "what a search finds first can be played"
 
 
 def test_outside_jupyter_there_are_two_figures(explorer, monkeypatch, capsys):

@@ -25,6 +25,7 @@ from c2vl_lab.viz.desk_editor import Editor
 from c2vl_lab.viz.desk_tables import Line
 
 COUNT = 20  # clips that a search finds
+FIRST = 3  # of them that a saved page has players of
 
 
 class ConceptExplorer(ExplorerState):
@@ -194,7 +195,8 @@ class ConceptExplorer(ExplorerState):
 
         Args:
             path: the file.
-            clips: the clips whose players go along; None: the selected ones, or one of each class.
+            clips: the clips whose players go along; None: the selected ones, or one of each class, and the nearest few
+                of every search by words.
             searches: texts that it can be searched by, beside the class prompts.
             title: heading.
 
@@ -206,7 +208,10 @@ class ConceptExplorer(ExplorerState):
         """
         rows = [self.space.index_of(clip) for clip in (self._shown_clips() if clips is None else clips)]
         kept = dict(self.widget.hits), self.found
-        asked = {"words": self._prepare(searches, self.search), "clip": self._prepare(rows, self.search_clip)}
+        asked = {"words": self._prepare(searches, self.search)}
+        if clips is None:
+            rows = sorted({*rows, *(hit["clip"] for own in asked["words"].values() for hit in own["rows"][:FIRST])})
+        asked |= {"clip": self._prepare(rows, self.search_clip)}
         if CLASS_PROMPT in self._main:
             asked["class"] = self._prepare(self.space.classes, self.search_class)
         self.widget.hits, self.found = kept
