@@ -1,17 +1,23 @@
 """How fast the explorer searches: ``python -m benchmarks.search``.
 
-`explorer.search_clip` and `explorer.search` on 100,000 clips: the nearest 20 skeletons, ranked, the place of the search
-on the map, and what the page is told; for words with the offline teacher's sentence encoder. CPU time of one thread and
-wall time, medians. Points are random; a search looks at every one of them, so their places change nothing.
+`explorer.search_clip` and `explorer.search` on 100,000 clips with as many sentences and pictures: the nearest 20
+skeletons, ranked, the place of the search between its nearest of all 300,000 points of a UMAP-like map, and what the
+page is told (its bytes are printed); for words with the offline teacher's sentence encoder. One thread; CPU time of the
+best and of the median search, and the wall time of the best, which on a busy machine says little. Points are random; a
+search looks at every one of them, so their places change nothing. The first search by words also loads the sentence
+encoder, which notebook 05 does while its cells run; that is printed and not counted.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 from benchmarks.measuring import Row, one_thread, tell
 
@@ -22,6 +28,7 @@ import pandas as pd  # noqa: E402
 
 from c2vl_lab.explorer.explorer import ConceptExplorer  # noqa: E402
 from c2vl_lab.explorer.space import JointSpace  # noqa: E402
+from c2vl_lab.project import Projection  # noqa: E402
 
 TARGET = 100.0  # milliseconds
 
@@ -50,23 +57,40 @@ def space_of(clips: int, dim: int, with_words: bool) -> JointSpace:
     points = rng.normal(size=(clips, dim)).astype(np.float32)
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     classes = [f"class {k}" for k in range(60)]
-    table = pd.DataFrame(
-        {"name": [f"clip {k}" for k in range(clips)], "class": [classes[k % 60] for k in range(clips)]}
-    )
+    names = [f"clip {k}" for k in range(clips)]
+    table = pd.DataFrame({"name": names, "class": [classes[k % 60] for k in range(clips)]})
+    view = {"skeleton": points, "language": points[::-1].copy(), "vision": -points, "class prompt": points[:60].copy()}
     finder = Words(points) if with_words else None
-    return JointSpace(table, classes, {"map": {"skeleton": points}}, "map", finder=finder)
+    return JointSpace(table, classes, {"map": view}, "map", finder=finder)
 
 
-def measured(act: Callable[[int], Any], repeats: int) -> tuple[float, float]:
-    """Median milliseconds on the wall and of the processor."""
-    act(0)
+def explorer_of(space: JointSpace) -> ConceptExplorer:
+    """An explorer whose map says that it is UMAP's, without waiting for UMAP or for the map's quality."""
+    flat = {modality: rows[:, :2].copy() for modality, rows in space.views["map"].items()}
+    made = Projection(flat, "umap", {}, 0, "none", 1.0, 1.0, 15)
+    with mock.patch("c2vl_lab.explorer.state.aligned_maps", lambda *_: {"map": made}):
+        return ConceptExplorer(space, engine="own")
+
+
+@dataclass(frozen=True)
+class Times:
+    """Milliseconds: CPU of the first search, of the best and the median of the others, and the best wall time."""
+
+    first: float
+    best: float
+    median: float
+    wall: float
+
+
+def measured(act: Callable[[int], Any], repeats: int) -> Times:
+    """The first search, and then ``repeats`` others."""
     walls, cpus = [], []
-    for k in range(1, repeats + 1):
+    for k in range(repeats + 1):
         wall, cpu = time.perf_counter(), time.process_time()
         act(k)
         walls.append(1000 * (time.perf_counter() - wall))
         cpus.append(1000 * (time.process_time() - cpu))
-    return statistics.median(walls), statistics.median(cpus)
+    return Times(cpus[0], min(cpus[1:]), statistics.median(cpus[1:]), min(walls[1:]))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -77,18 +101,21 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--without-words", action="store_true", help="leave out the sentence encoder")
     chosen = parser.parse_args(arguments)
-    explorer = ConceptExplorer(space_of(chosen.clips, chosen.dim, not chosen.without_words), method="pca")
+    explorer = explorer_of(space_of(chosen.clips, chosen.dim, not chosen.without_words))
     what = f"{chosen.clips:,} clips, {chosen.dim} dimensions"
-    rows = [_row(f"by example, {what}", *measured(explorer.search_clip, chosen.repeats))]
+    rows = [_row(f"by example, {what}", measured(explorer.search_clip, chosen.repeats))]
     if not chosen.without_words:
         wave = measured(lambda k: explorer.search(f"someone waving with {k} hands"), chosen.repeats)
-        rows.append(_row("by words, the sentence encoder included", *wave))
-    tell("search", arguments, rows, {}, None)
+        rows.append(_row("by words, the sentence encoder included", wave))
+    told = len(json.dumps(explorer.widget.hits))
+    tell("search", arguments, rows, {"bytes told to the page": told}, None)
 
 
-def _row(what: str, wall: float, cpu: float) -> Row:
-    said = f"{wall:.0f} ms on the wall of a machine that may be busy"
-    return Row(what, cpu, "ms", target=f"under {TARGET:.0f} ms", met=cpu < TARGET, remark=said)
+def _row(what: str, times: Times) -> Row:
+    said = (
+        f"CPU: best; median {times.median:.0f} ms, first search {times.first:.0f} ms; wall, best: {times.wall:.0f} ms"
+    )
+    return Row(what, times.best, "ms", target=f"under {TARGET:.0f} ms", met=times.median < TARGET, remark=said)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 from html import unescape
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -155,6 +156,11 @@ def test_columns_become_categories():
     assert found["purity"].codes.tolist() == [0, 1, 4, 5] and found["purity"].names[5] == "not known"
     assert [found["right"].names[k] for k in found["right"].codes] == ["right", "wrong", "right", "right"]
     assert "name" not in found
+    table["since"] = pd.Categorical(
+        ["never", "before", "epoch 10", "before"], ["before", "epoch 5", "epoch 10", "never"]
+    )
+    found = columns_of(table, ["x", "y"])
+    assert found["since"].names == ["before", "epoch 10", "never"] and found["since"].codes.tolist() == [2, 0, 1, 0]
 
 
 def test_the_slider_changes_one_map(explorer):
@@ -233,6 +239,10 @@ def test_a_saved_page_holds_data_as_text_and_loads_nothing(explorer, space, tmp_
     second = explorer.to_html(tmp_path / "second.html").read_text()
     saved = json.loads(re.search(r'id="saved">(.*?)</script>', second, re.S)[1])
     assert set(saved["cards"]) == {"4", "6"} and saved["state"]["selected"]["clips"] == [4, 6]
+    third = explorer.to_html(tmp_path / "third.html", searches=["throw"]).read_text()
+    saved = json.loads(re.search(r'id="saved">(.*?)</script>', third, re.S)[1])
+    best = [str(row["clip"]) for row in saved["searches"]["words"]["throw"]["rows"][:3]]
+    assert set(saved["cards"]) == {"4", "6", *best}, "what a search finds first can be played"
 
 
 def test_outside_jupyter_there_are_two_figures(explorer, monkeypatch, capsys):
@@ -302,6 +312,8 @@ def test_a_page_of_its_own_is_notebook_05_with_parameters(tmp_path, monkeypatch)
     path = serving.write_notebook(tmp_path, {"run_dir": "there", "neighbours": "7"})
     cells = json.loads(path.read_text())["cells"]
     injected = next(cell for cell in cells if "injected-parameters" in cell["metadata"].get("tags", []))
+    where = next(cell for cell in cells if cell["cell_type"] == "code")["source"]
+    assert str(Path.cwd()) in "".join(where), "paths of the run's own settings are as they were"
     assert 'run_dir = "there"' in "".join(injected["source"]) and "neighbours = 7" in "".join(injected["source"])
     with pytest.raises(ConfigError, match="unknown parameter 'run'"):
         serving.write_notebook(tmp_path, {"run": "there"})
@@ -311,6 +323,24 @@ def test_a_page_of_its_own_is_notebook_05_with_parameters(tmp_path, monkeypatch)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
     command = serving.voila_command(tmp_path, 8001, "127.0.0.1")
     assert "--port=8001" in command and "--Voila.ip=127.0.0.1" in command and str(path) in command
+
+
+def test_what_is_opened_without_a_run(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(serving, "example_runs", lambda folder, *rest, **options: asked.append(options) or folder)
+    assert serving.run_to_open("", tmp_path) == tmp_path / "runs" / "explore" / "full-s0" and asked[0]["arms"] == (
+        "full",
+    )
+    single = tmp_path / "runs" / "single"
+    single.mkdir(parents=True)
+    (single / "config.json").write_text("{}")
+    with pytest.raises(MissingError, match=r"no checkpoint\.safetensors yet"):
+        serving.run_to_open(str(single), tmp_path)
+    (single / "checkpoint.safetensors").write_bytes(b"")
+    assert serving.run_to_open("", tmp_path) == single.resolve() == serving.run_to_open(str(single), tmp_path)
+    with pytest.raises(MissingError, match="03_pretrain"):
+        serving.run_to_open(str(tmp_path / "nowhere"), tmp_path)
+    assert len(asked) == 1
 
 
 def test_the_rarest_sentence_stands_for_a_clip(space):

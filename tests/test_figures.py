@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -130,6 +131,10 @@ def test_the_file_of_data_draws_the_same_bytes_again(kind, tmp_path):
     assert pdf.count(b"/FontFile2") == pdf.count(b"/Type /FontDescriptor") >= 1, "a font is not embedded"
     assert "<text" not in svg and "script>" not in re.sub(r"<!--.*?-->", "", svg), "text in an SVG is drawn as paths"
     assert read_json(first[3])["look"]["note"] == NOTE
+    if program := shutil.which("pdffonts"):  # the word of another program, where there is one
+        lines = subprocess.run([program, first[0]], check=True, capture_output=True, text=True).stdout.splitlines()[2:]
+        embedded = [line.split()[-5] for line in lines]
+        assert embedded and set(embedded) == {"yes"} and all("TrueType" in line for line in lines)
 
 
 def test_another_process_writes_the_same_bytes(tmp_path):

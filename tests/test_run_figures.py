@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from copy import deepcopy
 
 import numpy as np
 import pandas as pd
@@ -11,12 +13,15 @@ from test_report import CLASSES, write_run
 
 from c2vl_lab.bench import run_figures
 from c2vl_lab.bench.results import find_runs
+from c2vl_lab.config import from_dict, replace
 from c2vl_lab.data.datasets import open_dataset
 from c2vl_lab.errors import ConfigError, DataError, MissingError
-from c2vl_lab.evaluate.run_points import open_run, sentence_hits, target_stages
-from c2vl_lab.experiment import open_experiment, pretrain
+from c2vl_lab.evaluate.run_points import open_run, sentence_hits
+from c2vl_lab.evaluate.run_targets import target_stages
+from c2vl_lab.experiment import load_config, open_experiment, pretrain
 from c2vl_lab.objective import alpha_at
 from c2vl_lab.run_config import RunConfig
+from c2vl_lab.training.states import kept_states, load_state
 
 
 @pytest.fixture
@@ -104,6 +109,30 @@ def test_soft_targets_begin_as_the_identity_and_follow_alpha(opened):
     np.testing.assert_allclose(middle[off], ratio * last[off], rtol=1e-4)
     with pytest.raises(ConfigError, match="no soft targets for 'vision'"):
         target_stages(run, modality="vision")
+
+
+def test_soft_targets_of_a_run_with_states_are_those_of_its_epochs(opened):
+    """At a kept epoch the model's share is that of the weights of then: by hand from the state's own tensors."""
+    _, work = opened
+    config = replace(from_dict(RunConfig, load_config(work / "run")), epochs=4, keep_every=1, alpha_max=1.0, gamma=0.5)
+    pretrain(open_experiment(config), work / "states")
+    run = open_run(work / "states", str(work))
+    stages, labels = target_stages(run, (0.0, 0.5, 0.6, 1.0), most=20)
+    assert [title.split(",")[0] for title in stages] == ["epoch 0", "epoch 2", "epoch 4"]
+    first, middle, last = stages.values()
+    assert np.array_equal(first, np.eye(20, dtype=first.dtype)) and len(labels) == 20
+    assert middle.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    for epoch, other in ((2, middle), (1, None)):
+        past = deepcopy(run.learner)
+        load_state(kept_states(work / "states")[epoch], past)
+        past.slow_encoder.load_state_dict(past.encoder.state_dict())
+        past.slow_heads.load_state_dict(past.heads.state_dict())
+        (work / f"no states {epoch}").mkdir()
+        as_then = dataclasses.replace(run, learner=past, path=work / f"no states {epoch}")
+        wanted, _ = target_stages(as_then, (0.5,), most=20)
+        assert np.allclose(next(iter(wanted.values())), middle, atol=1e-6) == (other is middle)
+    alone = dataclasses.replace(run, path=work / "nowhere")
+    np.testing.assert_array_equal(target_stages(alone, (1.0,), most=20)[0]["alpha 1.00 (100 %)"], last)
 
 
 def test_sentences_retrieve_the_nearest_skeletons_of_the_test_part(opened):

@@ -18,25 +18,27 @@ def example_runs(
     work_dir: str = "work",
     seeds: Sequence[int] = (0, 1),
     epochs: int = 8,
+    arms: Sequence[str] = ARMS,
     progress: Callable[[str], None] | None = None,
 ) -> Path:
-    """Train and measure :data:`ARMS` with each seed on clips that are generated; what is finished stays.
+    """Train and measure some arms with each seed on clips that are generated; what is finished stays.
 
-    The full method learns from sentences and rendered pictures. The runs show what the workbench draws; they are far
-    too small to tell anything of a method.
+    The full method learns from sentences and rendered pictures, and keeps the state of every second epoch. The runs
+    show what the workbench draws; they are far too small to tell anything of a method.
 
     Args:
         folder: gets a folder for each run, such as ``full-s0``.
         work_dir: where stores and caches are.
         seeds: of each arm.
         epochs: of each run.
+        arms: which methods.
         progress: receives a line for each step.
 
     Returns:
         ``folder``.
     """
     store = open_dataset("generated", work_dir=work_dir, progress=progress, performers=2, frames_max=50)
-    for arm in ARMS:
+    for arm in arms:
         for seed in seeds:
             target = Path(folder) / f"{arm}-s{seed}"
             if (target / "results.json").is_file():
@@ -52,6 +54,7 @@ def example_runs(
                 epochs=epochs,
                 batch_size=16,
                 knn_every=2,
+                keep_every=2 if arm == "full" else 0,
             )
             experiment = open_experiment(config, progress)
             pretrain(experiment, target, progress)

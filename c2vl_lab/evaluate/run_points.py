@@ -1,24 +1,20 @@
-"""One finished run opened for pictures: its joint space before and after training, soft targets, what it retrieves."""
+"""One finished run opened for pictures: its joint space before and after training, and what it retrieves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from c2vl_lab.config import from_dict
-from c2vl_lab.data.augment import whole_clip
 from c2vl_lab.errors import ConfigError
 from c2vl_lab.evaluate.spaces import class_points, features_of, joint_space
 from c2vl_lab.experiment import Experiment, load_config, load_learner, open_experiment
 from c2vl_lab.figures import Hit
 from c2vl_lab.learners.base import Learner
 from c2vl_lab.learners.concept import ConceptLearner
-from c2vl_lab.models.encoders import as_input
-from c2vl_lab.objective import SKELETON, alpha_at
 from c2vl_lab.run_config import RunConfig
 from c2vl_lab.training.build import build_learner
 from c2vl_lab.viz import theme
@@ -37,6 +33,7 @@ class RunPoints:
         points: modality to (N, D) unit-length points of all clips, with ``class prompt`` (C, D) where language was
             learned.
         features_before, points_before: the same of the weights that training began with.
+        path: the run's folder.
     """
 
     experiment: Experiment
@@ -45,6 +42,7 @@ class RunPoints:
     points: dict[str, np.ndarray]
     features_before: np.ndarray
     points_before: dict[str, np.ndarray]
+    path: Path
 
     @property
     def note(self) -> str:
@@ -86,7 +84,7 @@ def open_run(
     fresh = build_learner(config.fit_config(), experiment.training_set(), experiment.device)
     features_before, points_before, _ = _place(experiment, fresh)
     features, points, learner = _place(experiment, load_learner(experiment, run_dir))
-    return RunPoints(experiment, learner, features, points, features_before, points_before)
+    return RunPoints(experiment, learner, features, points, features_before, points_before, Path(run_dir))
 
 
 def _place(experiment: Experiment, learner: Learner) -> tuple[np.ndarray, dict[str, np.ndarray], ConceptLearner]:
@@ -98,49 +96,6 @@ def _place(experiment: Experiment, learner: Learner) -> tuple[np.ndarray, dict[s
     if "language" in points:
         points["class prompt"] = class_points(experiment, learner)
     return features, points, learner
-
-
-@torch.no_grad()
-def target_stages(
-    run: RunPoints, stages: Sequence[float] = (0.0, 0.25, 0.5, 1.0), modality: str = "", most: int = 60
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Soft targets of the pair skeleton to ``modality`` for training clips, as alpha grows over training.
-
-    A run keeps its last checkpoint alone, so the share that comes from the model (the inter-modal target) is the
-    finished momentum model's at every stage; alpha and the teacher's share are exactly those of training.
-
-    Args:
-        run: an opened run of arm ``full``.
-        stages: shares of training, 0 to 1.
-        modality: ``language`` or ``vision``; "": language where it was learned, else vision.
-        most: clips, spread evenly over the training clips sorted by class.
-
-    Returns:
-        Stage as "alpha 0.25 (50 %)" to (n, n) rows that sum to 1, and the (n,) sorted class indices.
-
-    Raises:
-        ConfigError: the run has no such modality, or hard targets alone (``alpha_max=0``).
-    """
-    learner, experiment = run.learner.cpu().eval(), run.experiment
-    modality = modality or ("language" if "language" in learner.concepts else "vision")
-    if modality not in learner.concepts or learner.config.alpha_max == 0:
-        raise ConfigError(f"The run has no soft targets for '{modality}'; wanted arm full with that modality.")
-    labels = experiment.store.labels[experiment.split.train]
-    order = np.argsort(labels, kind="stable")
-    order = order[np.unique(np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(int))]
-    clips = torch.from_numpy(np.array(experiment.clips[experiment.split.train[order]]))
-    shown = as_input(whole_clip(clips, learner.views.frames), learner.views.layout, learner.views.stream)
-    rows = torch.from_numpy(order)
-    concepts = {m: own[rows.to(own.device)].cpu() for m, own in learner.concepts.items()}
-    hidden = learner.slow_encoder.eval()(shown)
-    pooled = {m: pool(torch.from_numpy(learner.raw[m][order])) for m, pool in learner.slow_pools.items()}
-    momentum = (hidden, *learner.slow_heads(hidden, concepts | pooled), learner.slow_heads.kappa)
-    found = {}
-    for share in stages:
-        alpha = alpha_at(share, learner.config)
-        target = learner.contrast.targets(momentum, concepts, alpha)[f"{SKELETON}-{modality}"][0]
-        found[f"alpha {alpha:.2f} ({100 * share:.0f} %)"] = target.numpy()
-    return found, labels[order]
 
 
 def sentence_hits(run: RunPoints, count: int = 5, queries: int = 3) -> tuple[list[str], list[list[Hit]]]:

@@ -20,7 +20,7 @@ from c2vl_lab.project import Projection, project_joint
 
 VERSION = 1  # of the saved form and of how maps are aligned
 NEAR = 5  # neighbours between which a new point is placed
-MOST_FITTED = 20_000  # points that a linear map is found again by; it is linear, so these are plenty
+MOST_FITTED = 5_000  # points that a linear map is found again by; it is linear, so these are plenty
 SAME = 1e-3  # distance of unit vectors within which float32 cannot tell them apart
 
 
@@ -122,14 +122,13 @@ class Placer:
     """
 
     def __init__(self, points: Mapping[str, np.ndarray], projection: Projection, near: int = NEAR):
+        self._near = near
         known = [m for m in projection.coordinates if m in points]
-        rows, flat = (np.concatenate([np.asarray(own[m]) for m in known]) for own in (points, projection.coordinates))
-        kept = np.isfinite(rows).all(axis=1) & np.isfinite(flat).all(axis=1)
-        self._rows, self._flat, self._near = rows[kept], flat[kept], min(near, int(kept.sum()))
+        self._parts = [(np.asarray(points[m]), np.asarray(projection.coordinates[m])) for m in known]
         self._linear: np.ndarray | None = None  # (D + 1, d)
         if projection.method == "pca":
-            some = slice(None, None, max(1, len(self._rows) // MOST_FITTED))
-            self._linear, *_ = np.linalg.lstsq(_with_one(self._rows[some]), self._flat[some].astype(float), rcond=None)
+            rows, flat = (np.concatenate(arrays) for arrays in zip(*map(_some, self._parts), strict=True))
+            self._linear, *_ = np.linalg.lstsq(_with_one(rows), flat.astype(float), rcond=None)
 
     def __call__(self, query: np.ndarray) -> np.ndarray:
         """(n, d) places of (n, D) unit-length points.
@@ -137,19 +136,38 @@ class Placer:
         Raises:
             DataError: the new points have another D.
         """
-        if query.ndim != 2 or query.shape[1] != self._rows.shape[1]:
-            raise DataError(f"The map was made of points of {self._rows.shape[1]} dimensions, found {query.shape}.")
+        dim = self._parts[0][0].shape[1]
+        if query.ndim != 2 or query.shape[1] != dim:
+            raise DataError(f"The map was made of points of {dim} dimensions, found {query.shape}.")
         if self._linear is not None:
             return (_with_one(query) @ self._linear).astype(np.float32)
         return np.stack([self._between(own) for own in query])
 
     def _between(self, point: np.ndarray) -> np.ndarray:
-        distance = np.sqrt(np.maximum(2 - 2 * (self._rows @ point.astype(self._rows.dtype)), 0))
-        best = np.argpartition(distance, self._near - 1)[: self._near]
-        weight = 1 / np.maximum(distance[best], SAME)
-        if distance[best].min() <= SAME:
-            weight = (distance[best] <= SAME).astype(float)
-        return ((weight / weight.sum()) @ self._flat[best]).astype(np.float32)
+        near = [_nearest(point, rows, flat, self._near) for rows, flat in self._parts]
+        cosine, flat = (np.concatenate(arrays) for arrays in zip(*near, strict=True))
+        best = np.argsort(-cosine, kind="stable")[: self._near]
+        distance = np.sqrt(np.maximum(2 - 2 * cosine[best], 0))
+        weight = 1 / np.maximum(distance, SAME)
+        if distance.min() <= SAME:
+            weight = (distance <= SAME).astype(float)
+        return ((weight / weight.sum()) @ flat[best]).astype(np.float32)
+
+
+def _nearest(point: np.ndarray, rows: np.ndarray, flat: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines and places of the few rows nearest to a point; no row is copied, for there may be very many."""
+    cosine = np.nan_to_num(rows @ point.astype(rows.dtype), copy=False, nan=-np.inf)
+    best = np.argpartition(cosine, -min(count, len(cosine)))[-count:]
+    best = best[np.isfinite(cosine[best])]
+    return cosine[best], flat[best]
+
+
+def _some(part: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Known rows and their places, thinned evenly where there are very many."""
+    rows, flat = part
+    kept = np.flatnonzero(np.isfinite(rows).all(axis=1) & np.isfinite(flat).all(axis=1))
+    kept = kept[:: max(1, len(kept) // MOST_FITTED)]
+    return rows[kept], flat[kept]
 
 
 def _with_one(rows: np.ndarray) -> np.ndarray:

@@ -61,11 +61,17 @@ def class_column(values: pd.Series, classes: Sequence[str]) -> Column:
 
 
 def column_of(values: pd.Series) -> Column | None:
-    """Any column; floats become five steps between the least and the largest. None: too many categories."""
+    """Any column; floats become five steps between the least and the largest. None: too many categories.
+
+    A pandas Categorical keeps its order, any other column is sorted.
+    """
     if pd.api.types.is_float_dtype(values):
         return _steps(values.to_numpy(float))
     words = [UNKNOWN if pd.isna(value) else _word(value) for value in values]
     names = sorted(set(words), key=_by_numbers)
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        order = [_word(value) for value in values.cat.categories]
+        names = sorted(names, key=lambda name: order.index(name) if name in order else len(order))
     if len(names) > MOST:
         return None
     colors = [FIXED.get(name, color) for name, color in zip(names, theme.class_colors(len(names)), strict=True)]

@@ -16,7 +16,8 @@ from c2vl_lab.errors import C2VLError, ConfigError, near_miss
 from c2vl_lab.explorer import handing, page
 from c2vl_lab.explorer.aligned import Placer, save_projection
 from c2vl_lab.explorer.cards import clip_card
-from c2vl_lab.explorer.scene import hit_rows
+from c2vl_lab.explorer.scatter_maps import OWN, ScatterMaps
+from c2vl_lab.explorer.scene import hit_rows, map_of, scene_of
 from c2vl_lab.explorer.space import CLASS_PROMPT, SKELETON, Finder, nearest
 from c2vl_lab.explorer.state import SIDES, ExplorerState
 from c2vl_lab.figures import Look, PaperFigure, joint_map
@@ -24,6 +25,7 @@ from c2vl_lab.viz.desk_editor import Editor
 from c2vl_lab.viz.desk_tables import Line
 
 COUNT = 20  # clips that a search finds
+FIRST = 3  # of them that a saved page has players of
 
 
 class ConceptExplorer(ExplorerState):
@@ -31,13 +33,17 @@ class ConceptExplorer(ExplorerState):
 
     Attributes:
         found: what the last search found, as a table.
-        view: what a notebook shows: the widget, and the quality desk below it once it is asked for.
+        view: what a notebook shows: the widget (below the maps of another engine), and the quality desk below it once
+            it is asked for.
+        scatter: the maps by jupyter-scatter; None where the explorer draws its own.
     """
 
     def __init__(self, *arguments: Any, **options: Any):
         super().__init__(*arguments, **options)
         self.found = pd.DataFrame({"clip": [], "name": [], "class": [], "score": []})
-        self.view = widgets.VBox([self.widget])
+        self.scatter = None if self.engine == OWN else ScatterMaps(self)
+        self._faces = (self.widget,) if self.scatter is None else (self.scatter.view, self.widget)
+        self.view = widgets.VBox(self._faces)
         self._query: np.ndarray | None = None
         self._listen()
 
@@ -154,7 +160,7 @@ class ConceptExplorer(ExplorerState):
             ConfigError: nothing is selected, or there are no sentences.
         """
         editor = handing.prompt_editor(self.space, self.selection, self.fps)
-        self.view.children = (self.widget, editor.view)
+        self.view.children = (*self._faces, editor.view)
         self.say(f"The quality desk below steps through the sentences of {len(self.selection):,} clips.")
         return editor
 
@@ -189,7 +195,8 @@ class ConceptExplorer(ExplorerState):
 
         Args:
             path: the file.
-            clips: the clips whose players go along; None: the selected ones, or one of each class.
+            clips: the clips whose players go along; None: the selected ones, or one of each class, and the nearest few
+                of every search by words.
             searches: texts that it can be searched by, beside the class prompts.
             title: heading.
 
@@ -201,15 +208,20 @@ class ConceptExplorer(ExplorerState):
         """
         rows = [self.space.index_of(clip) for clip in (self._shown_clips() if clips is None else clips)]
         kept = dict(self.widget.hits), self.found
-        asked = {"words": self._prepare(searches, self.search), "clip": self._prepare(rows, self.search_clip)}
+        asked = {"words": self._prepare(searches, self.search)}
+        if clips is None:
+            rows = sorted({*rows, *(hit["clip"] for own in asked["words"].values() for hit in own["rows"][:FIRST])})
+        asked |= {"clip": self._prepare(rows, self.search_clip)}
         if CLASS_PROMPT in self._main:
             asked["class"] = self._prepare(self.space.classes, self.search_class)
         self.widget.hits, self.found = kept
         cards = {row: clip_card(self.space, row, self.fps) | {"mirror": False} for row in rows}
-        about = f"{len(self.space):,} clips, {len(rows)} with players. {self.space.note}"
-        maps = {view: self._map(view) for view in self.maps}
+        note = self.space.note[:1].upper() + self.space.note[1:]
+        about = f"{len(self.space):,} clips, {len(rows)} with players. {note}"
+        maps = {view: map_of(self.space, view, self.maps[view]) for view in self.maps}
+        scene = scene_of(self.space, self.columns, self.maps)
         state = {name: getattr(self.widget, name) for name in page.SAVED}
-        return page.write_page(path, title or "Concept explorer", about, self.widget.scene, maps, state, cards, asked)
+        return page.write_page(path, title or "Concept explorer", about, scene, maps, state, cards, asked)
 
     def _prepare(self, texts: Iterable[Any], ask: Callable[[Any], Any]) -> dict[Any, dict[str, Any]]:
         """What the page would show after each search."""

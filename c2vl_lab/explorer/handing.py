@@ -61,7 +61,7 @@ def prompt_editor(space: JointSpace, selection: pd.DataFrame, fps: float) -> Edi
     clips = [name for name in selection["name"] if name in set(desk.names)]
     if not clips:
         raise ConfigError("None of the selected clips has sentences on the desk; select some that have.")
-    rows = desk.table(clips)[["clip", "place"]].assign(why="selected in the concept explorer")
+    rows = desk.table(clips)[["clip", "place"]].assign(why="in the concept explorer")
     return Editor(desk, {LISTED: rows}, first=clips[0], fps=fps)
 
 

@@ -175,7 +175,7 @@ def clip_columns(
     table["split"] = part
     table["prompts by"] = _prompt_sources(experiment)
     table["purity"] = purity(views[stages[-1]][SKELETON], labels)
-    table["neighbours agree from"] = agree_from(views, stages, labels)
+    table["neighbours agree from"] = pd.Categorical(agree_from(views, stages, labels), [*stages, "never"])
     return table, by
 
 

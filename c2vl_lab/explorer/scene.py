@@ -19,19 +19,23 @@ MOST_TOLD = 20_000  # clips up to which the pointer also shows a sentence; more 
 SENTENCE = 160  # characters of it
 
 
-def scene_of(space: JointSpace, columns: Mapping[str, Column], maps: Mapping[str, Projection]) -> dict[str, Any]:
+def scene_of(
+    space: JointSpace, columns: Mapping[str, Column], maps: Mapping[str, Projection], elsewhere: bool = False
+) -> dict[str, Any]:
     """All that does not change, arrays as bytes.
 
     Args:
         space: the clips.
         columns: what one colours and filters by.
         maps: a map for each view.
+        elsewhere: another engine draws the maps, so that the page gets no points.
     """
-    kind, owner = points_of(space)
+    kind, owner = (part[:0] if elsewhere else part for part in points_of(space))
     several = space.finder is not None
     hint = "search by words, such as: someone waving with both hands"
     return {
         "clips": len(space),
+        "elsewhere": elsewhere,
         "names": space.names,
         "classes": list(space.classes),
         "modalities": [{"name": m, "mark": MARKS.get(m, 0), "color": theme.mark_of(m).color} for m in space.modalities],
@@ -65,16 +69,21 @@ def points_of(space: JointSpace) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(kinds), np.concatenate(owners).astype("<i4")
 
 
-def map_of(space: JointSpace, view: str, projection: Projection) -> dict[str, Any]:
-    """One map for the page: (P, 2) coordinates as bytes, NaN for points that the view has not."""
+def places_of(space: JointSpace, projection: Projection) -> np.ndarray:
+    """(P, 2) float32 places of the points of :func:`points_of`, NaN where the view has none."""
     parts = []
     for modality in space.modalities:
         count = len(space.classes) if modality == CLASS_PROMPT else len(space)
         parts.append(projection.coordinates.get(modality, np.full((count, 2), np.nan, np.float32)))
-    places = np.concatenate(parts).astype("<f4")
+    return np.concatenate(parts).astype("<f4")
+
+
+def map_of(space: JointSpace, view: str, projection: Projection, elsewhere: bool = False) -> dict[str, Any]:
+    """One map for the page: (P, 2) coordinates as bytes; none where another engine draws it."""
+    places = places_of(space, projection)
     return {
         "view": view,
-        "places": places.tobytes(),
+        "places": b"" if elsewhere else places.tobytes(),
         "key": fingerprint(view, places),
         "caption": projection.caption,
     }

@@ -1,7 +1,8 @@
-"""The explorer as a page of its own, without JupyterLab: ``python -m c2vl_lab.explorer.serving RUN``.
+"""The explorer as a page of its own, without JupyterLab: ``python -m c2vl_lab.explorer.serving [RUN]``.
 
-Notebook 05 is given its parameters and served by Voilà, on this machine alone unless ``--ip`` says otherwise; Ctrl-C
-stops it. What is selected and saved there lies under ``--work-dir`` as from the notebook.
+Without RUN it opens ``work/runs/single``, which notebook 03_pretrain makes; where there is none, a small run that is
+trained on generated clips first. Notebook 05 is given its parameters and served by Voilà, on this machine alone unless
+``--ip`` says otherwise; Ctrl-C stops it. What is selected and saved there lies under ``--work-dir``.
 """
 
 from __future__ import annotations
@@ -16,8 +17,13 @@ from typing import Any
 
 from c2vl_lab.bench.notebooks import check_parameters, find_notebook
 from c2vl_lab.errors import C2VLError, MissingError
+from c2vl_lab.evaluate.example_runs import example_runs
+from c2vl_lab.run_files import load_config
+from c2vl_lab.training.checkpoints import FILE
+from c2vl_lab.viz.status import same_line
 
 NOTEBOOK = "05_concept_space"
+SINGLE = Path("runs") / "single"  # under the work folder, as in notebook 03
 
 
 def voila_command(folder: Path, port: int, ip: str, base_url: str = "/") -> list[str]:
@@ -38,8 +44,27 @@ def voila_command(folder: Path, port: int, ip: str, base_url: str = "/") -> list
     return command + [f"--{name}={value}" for name, value in options.items()]
 
 
+def run_to_open(run: str, work_dir: Path) -> Path:
+    """The run's folder, absolute: the named one, or what notebook 03 made, or a small one on generated clips.
+
+    Raises:
+        MissingError: the named folder is no run's, or its training has written nothing yet.
+    """
+    single = work_dir / SINGLE
+    if not run and (single / FILE).is_file():
+        return single.resolve()
+    if not run:
+        sys.stderr.write("No run was named: a small one is trained on generated clips first, to show what there is.\n")
+        folder = work_dir / "runs" / "explore"
+        return example_runs(folder, str(work_dir), (0,), arms=("full",), progress=same_line) / "full-s0"
+    load_config(run)
+    if not (Path(run) / FILE).is_file():
+        raise MissingError(f"{run} has no {FILE} yet: train it to its end, and open it then.")
+    return Path(run).resolve()
+
+
 def write_notebook(folder: Path, parameters: dict[str, Any]) -> Path:
-    """Notebook 05 with these parameters, in ``folder``; returns its path.
+    """Notebook 05 with these parameters, in ``folder``; returns its path. It runs where this is called, not there.
 
     Raises:
         ConfigError: an unknown parameter, or a value of the wrong type.
@@ -51,6 +76,7 @@ def write_notebook(folder: Path, parameters: dict[str, Any]) -> Path:
     source = find_notebook(NOTEBOOK)
     made = parameterize_notebook(load_notebook_node(str(source)), check_parameters(source, parameters))
     made.metadata.pop("papermill", None)
+    made.cells.insert(0, nbformat.v4.new_code_cell(f"import os\n\nos.chdir({str(Path.cwd())!r})"))
     path = folder / f"{NOTEBOOK}.ipynb"
     nbformat.write(made, path)
     return path
@@ -63,19 +89,20 @@ def main(arguments: list[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", nargs="?", default="work/runs/single", help="the run's folder")
+    parser.add_argument("run", nargs="?", default="", help="the run's folder")
     parser.add_argument("--work-dir", default="work", help="stores, caches, selections")
     parser.add_argument("--port", type=int, default=8866)
     parser.add_argument("--ip", default="127.0.0.1", help="whoever reaches this address can use the page")
     parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="of notebook 05")
     chosen = parser.parse_args(arguments)
-    paths = {"run_dir": str(Path(chosen.run).resolve()), "work_dir": str(Path(chosen.work_dir).resolve())}
-    folder = Path(tempfile.mkdtemp(prefix="c2vl-explore-"))
+    folder, work = Path(tempfile.mkdtemp(prefix="c2vl-explore-")), Path(chosen.work_dir).resolve()
     try:
-        write_notebook(folder, paths | dict(chosen.p))
         command = voila_command(folder, chosen.port, chosen.ip)
+        run = run_to_open(chosen.run, work)
+        write_notebook(folder, {"run_dir": str(run), "work_dir": str(work)} | dict(chosen.p))
     except C2VLError as error:
         sys.exit(str(error))
+    sys.stderr.write(f"{run} is opened at http://{chosen.ip}:{chosen.port}/ (the first page takes a minute or two).\n")
     os.execv(command[0], command)
 
 

@@ -91,10 +91,15 @@ class JointSpace:
         names = dict.fromkeys(m for points in self.views.values() for m in points)
         return sorted(names, key=lambda m: (m == CLASS_PROMPT, m != SKELETON))
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """Clip names, in order."""
         return self.table["name"].tolist()
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        """Name to row, the first one of a name that comes twice."""
+        return {name: row for row, name in reversed(list(enumerate(self.names)))}
 
     @property
     def searchable(self) -> bool:
@@ -126,11 +131,10 @@ class JointSpace:
         """
         if isinstance(clip, (int, np.integer)) and 0 <= clip < len(self):
             return int(clip)
-        found = np.flatnonzero(self.table["name"].to_numpy() == clip)
-        if not len(found):
+        if not isinstance(clip, str) or clip not in self._rows:
             known = f"names look like {self.names[0]}, rows go from 0 to {len(self) - 1}"
             raise ConfigError(f"There is no clip {clip!r} in this space; {known}.")
-        return int(found[0])
+        return self._rows[clip]
 
 
 def nearest(query: np.ndarray, points: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -142,11 +146,10 @@ def nearest(query: np.ndarray, points: np.ndarray, count: int) -> tuple[np.ndarr
         count: how many; fewer come where there are fewer points.
     """
     scores = points @ query.astype(points.dtype)
-    scores[np.isnan(scores)] = -np.inf
-    count = min(count, int(np.isfinite(scores).sum()))
-    if count < 1:
-        return np.zeros(0, np.int64), np.zeros(0, np.float32)
-    best = np.argpartition(-scores, count - 1)[:count]
+    np.nan_to_num(scores, copy=False, nan=-np.inf)
+    count = min(count, len(scores))
+    best = np.argpartition(scores, len(scores) - count)[len(scores) - count :] if count > 0 else np.zeros(0, np.int64)
+    best = best[np.isfinite(scores[best])]
     best = best[np.lexsort((best, -scores[best]))]
     return best, scores[best]
 

@@ -17,7 +17,8 @@ from c2vl_lab.data.subsets import load_subset
 from c2vl_lab.errors import ConfigError, near_miss
 from c2vl_lab.explorer.aligned import aligned_maps
 from c2vl_lab.explorer.columns import check_column, columns_of
-from c2vl_lab.explorer.scene import map_of, scene_of
+from c2vl_lab.explorer.scatter_maps import OWN, choose_engine
+from c2vl_lab.explorer.scene import map_of, points_of, scene_of
 from c2vl_lab.explorer.space import JointSpace
 from c2vl_lab.explorer.widget import TOOLS, ExplorerWidget
 from c2vl_lab.project import Projection
@@ -36,16 +37,20 @@ class ExplorerState:
         seed, neighbours, min_dist: of the maps.
         cache: folder in which finished maps are kept; None: nowhere.
         fps: frames a second of the recordings.
+        engine: what draws the maps: "own" (marks for modalities, comfortable up to 100,000 points), "jupyter-scatter"
+            (millions of discs), or "auto": jupyter-scatter beyond 100,000 points of a map where it is installed.
         progress: receives a line for each map.
 
     Attributes:
         space: what is explored.
         columns: what one can colour and filter by.
+        engine: what draws the maps.
         maps: view to :class:`~c2vl_lab.project.Projection`, aligned to the main one.
         widget: the page's side; its traits are the state.
 
     Raises:
-        ConfigError: an unknown view, method or column.
+        ConfigError: an unknown view, method, column or engine.
+        MissingError: the engine or the method wants a package that is not installed.
     """
 
     def __init__(
@@ -60,11 +65,13 @@ class ExplorerState:
         min_dist: float = 0.1,
         cache: Path | None = None,
         fps: float = 30.0,
+        engine: str = "auto",
         progress: Callable[[str], None] | None = None,
     ):
         self.space, self.fps = space, fps
         self.columns = columns_of(space.table, space.classes)
         check_column(color_by, self.columns)
+        self.engine, advice = choose_engine(engine, len(points_of(space)[0]))
         order = [space.main, *reversed([s for s in space.stages if s != space.main])]
         order += [view for view in space.views if view not in order]
         made = aligned_maps(space.views, order, method, seed, neighbours, min_dist, cache, progress)
@@ -72,7 +79,8 @@ class ExplorerState:
         first = space.stages[0] if space.stages else space.main
         views = {"left": self._view(left or first), "right": self._view(right or space.main)}
         self.widget = ExplorerWidget(
-            scene=scene_of(space, self.columns, self.maps),
+            scene=scene_of(space, self.columns, self.maps, self.engine != OWN),
+            message={"text": advice, "error": False},
             maps=[self._map(view) for view in views.values()],
             shown=[space.modalities, space.modalities],
             color_by=color_by,
@@ -209,4 +217,4 @@ class ExplorerState:
         return name
 
     def _map(self, view: str) -> dict[str, Any]:
-        return map_of(self.space, view, self.maps[view])
+        return map_of(self.space, view, self.maps[view], self.engine != OWN)

@@ -9,7 +9,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-SCRIPTS = ("card.js", "marks.js", "plane.js", "skeleton.js", "explorer.js")
+SCRIPTS = ("card.js", "marks.js", "plane.js", "elsewhere.js", "skeleton.js", "explorer.js")
 STYLE = "explorer.css"
 TOOLS = ("pan", "lasso", "box")
 
@@ -43,6 +43,8 @@ class ExplorerWidget(anywidget.AnyWidget):
         links, tool: lines between modalities; "pan", "lasso" or "box".
         message: what is said in the bar.
         action: a button that was pressed.
+        pointed: what is under the pointer, where another engine draws the maps.
+        dark: whether the page is dark, where another engine draws the maps.
     """
 
     _esm = script()
@@ -64,3 +66,5 @@ class ExplorerWidget(anywidget.AnyWidget):
     tool = traitlets.Enum(TOOLS, "lasso").tag(sync=True)
     message: Any = traitlets.Dict({"text": "", "error": False}).tag(sync=True)
     action = traitlets.Dict({}).tag(sync=True)
+    pointed = traitlets.Unicode("").tag(sync=True)
+    dark = traitlets.Bool(False).tag(sync=True)

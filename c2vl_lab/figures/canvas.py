@@ -37,8 +37,12 @@ class Venue:
     page: float
 
 
-# Of the author kits: CVPR and ICCV name 3 1/4 and 6 7/8 inches; LNCS has 122 mm, NeurIPS and ICLR 5.5 inches of text;
-# IEEEtran, as TMM and TPAMI use it, 252 and 516 points of TeX (72.27 to the inch).
+# CVPR, ICCV: cvpr.sty of github.com/cvpr-org/author-kit has 6.875 inches of text with a gap of 0.3125, hence columns
+# of 3.28; its sec/2_formatting.tex says 3 1/4, which is taken, since it fits both. ECCV: Springer's advice to LNCS
+# authors, a printing area of 12.2 cm by 19.3. NeurIPS, ICLR: their style files set 5.5 inches of text.
+# TMM, TPAMI: IEEEtran's 252 and 516 points of TeX (72.27 to the inch), a hair inside the 3.5 and 7.16 inches that the
+# IEEE author centre names ("Size requirements for graphics"). Looked up in 2026; the half columns of venues with one
+# column are our choice.
 VENUES = {
     "cvpr": Venue(3.25, 6.875),
     "iccv": Venue(3.25, 6.875),

@@ -7,6 +7,10 @@ function element(tag, name, parent, text) {
   return made;
 }
 
+function big(host) { // how much larger than on a laptop all is drawn
+  return Number(getComputedStyle(host).getPropertyValue("--cx-big")) || 1;
+}
+
 function showCard(host, card, focus) {
   host.replaceChildren();
   if (!card || card.clip === undefined) {
@@ -18,7 +22,7 @@ function showCard(host, card, focus) {
   for (const [text, look] of card.facts) element("span", "cx-pill " + (look || ""), head, text);
   const body = element("div", "cx-card-body", host);
   const stage = element("div", "cx-stage", body);
-  if (card.motion) new SkeletonPlayer(stage, card.motion, 230, true);
+  if (card.motion) new SkeletonPlayer(stage, card.motion, 230 * big(host), true);
   if (card.pictures.length) {
     const strip = element("div", "cx-strip", stage);
     for (const address of card.pictures) picture(strip, address, "a picture of the clip");
@@ -38,7 +42,7 @@ function neighbour(row, near, focus) {
   const box = element("button", "cx-neighbour", row);
   box.type = "button";
   box.title = near.name;
-  if (near.motion) new SkeletonPlayer(box, near.motion, 92, false);
+  if (near.motion) new SkeletonPlayer(box, near.motion, 92 * big(row), false);
   if (near.picture) picture(box, near.picture, "a picture of " + near.name);
   element("b", "", box, near.score.toFixed(3));
   element("span", near.same ? "cx-same" : "cx-other", box, near.class);

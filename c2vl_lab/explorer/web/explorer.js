@@ -1,7 +1,7 @@
 // The whole explorer: two maps, tools, legend, search, slider, clip. The model behind it is Python, or a saved page.
 const TOOLS = [["pan", "✥ Move", "drag moves the map, the wheel zooms"], ["lasso", "◌ Lasso", "draw round points"],
   ["box", "▭ Box", "draw a box"]];
-const MOST_LABELS = 60, MOST_LINES = 5000;
+const MOST_LABELS = 60, MOST_LINES = 5000, WIDE = 2000, LEGIBLE = 110;
 
 const numbers = (data, kind) => {
   if (!data) return new kind(0);
@@ -18,12 +18,21 @@ class Explorer {
     this.codes = Object.fromEntries(Object.entries(this.scene.columns).map(([name, c]) => [name, numbers(c.codes, Int16Array)]));
     this.chosen = new Uint8Array(this.scene.clips);
     this.root = element("div", "cx-root", root);
-    if (this.scene.dark) this.root.classList.add("cx-" + this.scene.dark);
+    this.root.classList.toggle("cx-page", this.scene.offline);
+    this.grow();
+    new ResizeObserver(() => this.grow()).observe(this.root);
+    if (this.scene.elsewhere) {
+      this.root.classList.add("cx-elsewhere");
+      const ground = getComputedStyle(this.root).backgroundColor.match(/[\d.]+/g) || [255];
+      this.set({ dark: Number(ground[0]) < 100 });
+    }
     this.toolbar(); this.searchbar(); this.panels(); this.lower();
     this.follow();
     this.takeSelection(); this.takeHits(); this.takeMaps(); this.takeTool(); this.takeCard(); this.takeMessage();
     this.takeColors();
   }
+  // text and players grow with a very wide page, as on a 4K screen without scaling
+  grow() { this.root.style.setProperty("--cx-big", Math.min(1.8, Math.max(1, this.root.clientWidth / WIDE)).toFixed(2)); }
   // what a person does
   set(values) {
     for (const [name, value] of Object.entries(values)) this.model.set(name, value);
@@ -45,7 +54,7 @@ class Explorer {
       return [name, button];
     }));
     const others = element("span", "cx-group", bar);
-    this.button(others, "⤢ Fit", "show all points", () => this.planes.forEach((plane) => plane.fit()));
+    if (!this.scene.elsewhere) this.button(others, "⤢ Fit", "show all points", () => this.planes.forEach((plane) => plane.fit()));
     this.button(others, "✕ Clear", "select nothing, forget the search (Esc)", () => this.clear());
     this.count = element("output", "cx-count", bar);
     const look = element("span", "cx-group cx-right", bar);
@@ -53,7 +62,7 @@ class Explorer {
     this.colors = element("select", "cx-color", label);
     for (const name of this.scene.order) element("option", "", this.colors, name).value = name;
     this.colors.onchange = () => this.set({ color_by: this.colors.value });
-    const lines = element("label", "", look);
+    const lines = element("label", "cx-links-label", look);
     this.lines = element("input", "cx-links", lines);
     this.lines.type = "checkbox";
     lines.append(" lines");
@@ -108,13 +117,14 @@ class Explorer {
       views.setAttribute("aria-label", side + " map");
       views.onchange = () => this.set({ [side]: views.value });
       const marks = element("span", "cx-kinds", head);
-      const plane = new Plane(element("div", "cx-plane", panel), tell);
+      const host = element("div", "cx-plane", panel), plane = this.scene.elsewhere ? new Elsewhere(host) : new Plane(host, tell);
       Object.assign(plane, { side, views, buttons: this.kindButtons(marks, k) });
       plane.quality = element("div", "cx-quality", panel);
       plane.extra = (pen) => this.overlay(pen, plane, k);
       return plane;
     });
     this.legend = element("div", "cx-legend", frame);
+    this.pointed = element("div", "cx-pointed", this.root);
     this.tip = element("div", "cx-tip", this.root);
     this.tip.hidden = true;
     this.root.tabIndex = -1;
@@ -159,7 +169,7 @@ class Explorer {
   // what follows from the model
   follow() {
     const heard = { maps: "takeMaps", selected: "takeSelection", hits: "takeHits", tool: "takeTool", card: "takeCard",
-      message: "takeMessage", color_by: "takeColors", filters: "takeColors", shown: "paint", links: "paint", focus: "redraw" };
+      message: "takeMessage", pointed: "takePointed", color_by: "takeColors", filters: "takeColors", shown: "paint", links: "paint", focus: "redraw" };
     for (const [name, method] of Object.entries(heard)) this.model.on("change:" + name, () => this[method]());
   }
   takeMaps() {
@@ -192,7 +202,12 @@ class Explorer {
     const hits = this.model.get("hits");
     this.rank = new Map(hits.rows.map((row, k) => [row.clip, k + 1]));
     this.hitList.replaceChildren();
-    if (hits.rows.length) element("div", "cx-title", this.hitList, hits.title);
+    if (hits.rows.length) {
+      const head = element("div", "cx-row cx-found", this.hitList);
+      element("span", "cx-title", head, hits.title);
+      this.button(head, "Select these", "make the found clips the selection",
+        () => this.set({ selected: { clips: hits.rows.map((row) => row.clip), by: hits.title } }), "cx-take");
+    }
     hits.rows.forEach((row, k) => {
       const line = element("button", "cx-hit", this.hitList);
       line.type = "button";
@@ -202,10 +217,7 @@ class Explorer {
       element("em", "", line, row.class);
       line.onclick = () => this.set({ focus: row.clip });
     });
-    if (hits.rows.length) {
-      this.button(this.hitList, "Select these", "make the found clips the selection",
-        () => this.set({ selected: { clips: hits.rows.map((row) => row.clip), by: hits.title } }), "cx-take");
-    } else element("p", "cx-quiet", this.hitList, "What a search finds stands here, nearest first.");
+    if (!hits.rows.length) element("p", "cx-quiet", this.hitList, "What a search finds stands here, nearest first.");
     this.busy("");
     this.paint();
   }
@@ -222,13 +234,15 @@ class Explorer {
       this.button(group, "Find like this", "the clips nearest to this one", () => this.ask("clip", card.clip), "cx-like");
       if (card.mirror) this.button(group, "Like its mirror image", "left and right changed", () => this.ask("mirror", card.clip), "cx-mirror");
     }
-    this.busy("");
+    const below = card && card.clip !== undefined && this.card.getBoundingClientRect().top > window.innerHeight - 120;
+    this.busy(below ? "↓ " + card.name + " is shown below the maps" : "");
   }
   takeMessage() {
     const { text, error } = this.model.get("message");
     this.message.textContent = text;
     this.message.classList.toggle("cx-error", Boolean(error));
   }
+  takePointed() { this.pointed.textContent = this.model.get("pointed"); }
   takeColors() {
     const by = this.model.get("color_by"), column = this.scene.columns[by], filters = this.model.get("filters");
     this.colors.value = by;
@@ -237,9 +251,16 @@ class Explorer {
       const away = new Set(hidden.map((value) => this.scene.columns[name].names.indexOf(value)));
       this.codes[name].forEach((code, clip) => { if (away.has(code)) this.kept[clip] = 0; });
     }
-    this.palette = column.colors.map((color) => [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16)));
+    this.palette = this.shades(column.colors);
     this.showLegend(by, column, filters);
     this.paint();
+  }
+  shades(colors) { // [r, g, b] of #rrggbb; on a dark page dark ones are lightened until they stand out
+    const dark = brightness((getComputedStyle(this.root).backgroundColor.match(/[\d.]+/g) || [255, 255, 255]).map(Number)) < 90;
+    return colors.map((color) => {
+      const rgb = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16)), lack = dark ? LEGIBLE - brightness(rgb) : 0;
+      return lack > 0 ? rgb.map((value) => Math.round(value + (255 - value) * lack / (255 - brightness(rgb)))) : rgb;
+    });
   }
   showLegend(by, column, filters) {
     const counts = new Array(column.names.length).fill(0), hidden = new Set(filters[by] || []);
@@ -256,7 +277,7 @@ class Explorer {
       entry.type = "button"; entry.dataset.name = name;
       entry.title = "click: hide or show; double click: only this";
       entry.setAttribute("aria-pressed", String(!hidden.has(name)));
-      element("i", "", entry).style.background = column.colors[k];
+      element("i", "", entry).style.background = "rgb(" + this.palette[k] + ")";
       element("span", "", entry, name);
       element("b", "", entry, String(counts[k]));
       entry.onclick = (event) => {
@@ -303,8 +324,8 @@ class Explorer {
       if (this.scene.sentences.length) element("div", "cx-quote", this.tip, this.scene.sentences[owner]);
     }
     const box = plane.host.getBoundingClientRect(), root = this.root.getBoundingClientRect();
-    const left = box.left - root.left + here[0], flip = left > root.width - 270;
-    this.tip.style.left = (flip ? left - 250 : left + 14) + "px";
+    const left = box.left - root.left + here[0], wide = this.tip.offsetWidth;
+    this.tip.style.left = (left > root.width - wide - 34 ? left - wide - 14 : left + 14) + "px";
     this.tip.style.top = box.top - root.top + here[1] + 14 + "px";
   }
   // drawing
@@ -396,6 +417,8 @@ class Explorer {
   free() { for (const plane of this.planes) plane.marks.free(); }
 }
 
+function brightness(rgb) { return 0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2]; }
+
 function hits(taken, box) { // whether a label would cover another one
   return taken.some((o) => box[0] < o[2] && box[2] > o[0] && box[1] < o[3] && box[3] > o[1]);
 }
@@ -404,7 +427,7 @@ function symbol(mark) {
   const shape = ["M6 1a5 5 0 1 0 .01 0Z", "M6 0l6 6-6 6-6-6Z", "M1.5 1.5h9v9h-9Z",
     "M6 0l1.6 4.1 4.4.2-3.4 2.8 1.2 4.3L6 8.9l-3.8 2.5 1.2-4.3L0 4.3l4.4-.2Z"][mark];
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("viewBox", "0 0 12 12"); svg.setAttribute("width", "10"); svg.setAttribute("height", "10");
+  svg.setAttribute("viewBox", "0 0 12 12"); svg.setAttribute("width", "0.8em"); svg.setAttribute("height", "0.8em");
   const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
   path.setAttribute("d", shape); path.setAttribute("fill", "currentColor");
   svg.appendChild(path);
