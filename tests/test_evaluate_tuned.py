@@ -368,3 +368,18 @@ def test_where_transfer_cannot_lead(carried, tmp_path):
     copy = add_set(tmp_path, "kin", change, [f"copy{i}" for i in range(16)], "mine")
     with pytest.raises(DataError, match="8 training clips of kin, xsub are test clips of mine, xsub"):
         to(f"{copy}:xsub")
+
+
+def test_a_suite_measures_again_what_is_to_train_otherwise_and_nothing_else(tmp_path, trained):
+    """``again=False``, as notebook 06_benchmark asks: records stay unless their tuning is no longer what is asked for."""
+    quick = "epochs=1 least_steps=0 batch_size=12 seeds=1"
+    run_of(tmp_path, store_of(tmp_path / "store"), "untrained", "")
+
+    def ask(protocols, tuning):
+        found = evaluate(opened(tmp_path / "untrained"), tmp_path / "untrained", None, protocols, "", tuning, again=False)
+        return {name: own["settings"].get("settings") for name, own in found["protocols"].items()}, len(trained)
+
+    assert ask("knn,finetune", quick) == ({"knn": None, "finetune": f"default {quick}"}, 1)
+    assert ask("finetune", f"default  {quick}") == ({"knn": None, "finetune": f"default {quick}"}, 1)
+    assert ask("knn", "cmd") == ({"knn": None, "finetune": f"default {quick}"}, 1), "not asked for, so it stays"
+    assert ask("finetune", f"{quick} head_lr=0.1") == ({"knn": None, "finetune": f"default {quick} head_lr=0.1"}, 2)

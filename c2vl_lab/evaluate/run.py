@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from c2vl_lab.artifacts import atomic_path, read_json, write_json
+from c2vl_lab.bench.measured import as_asked
 from c2vl_lab.data.copies import copies_of_training
 from c2vl_lab.evaluate.about import about_encoder, about_run, about_targets
 from c2vl_lab.evaluate.language import retrieval, zero_shot
@@ -62,7 +63,8 @@ def evaluate(
         tuning: how the protocols that train the encoder do it, see
             :func:`~c2vl_lab.evaluate.tuning.tuning_by_name`. The run's checkpoint stays as it is.
         transfer_to: the sets of the protocol "transfer", with their protocols, such as "utd-mhad:xsub".
-        again: measure a protocol also where an earlier call has measured it of the same features and labels.
+        again: measure a protocol also where an earlier call has measured it of the same features and labels (by the
+            same ``tuning`` and ``transfer_to`` where it trains).
 
     Returns:
         The content of ``results.json``.
@@ -104,7 +106,12 @@ def evaluate(
         say,
     )
     about = {"name": [experiment.store.names[i] for i in test], "label": labels[test]}
-    earlier, kept = _earlier(run_dir, features, about, wanted if again else ())
+    earlier, kept = _earlier(
+        run_dir,
+        features,
+        about,
+        lambda name, own: name not in wanted or (not again and as_asked(own, tuning, transfer_to)),
+    )
     records, columns = run_protocols(subject, tuple(name for name in wanted if name not in earlier), say)
     records, columns = {n: r for n in PROTOCOLS if (r := (earlier | records).get(n))}, kept | columns
     rows = read_metrics(run_dir / "metrics.jsonl")
@@ -174,13 +181,13 @@ def _own_head(learner: SupervisedLearner, features: np.ndarray, labels: np.ndarr
 
 
 def _earlier(
-    run_dir: Path, features: np.ndarray, about: dict[str, Any], again: tuple[str, ...]
+    run_dir: Path, features: np.ndarray, about: dict[str, Any], stays: Callable[[str, dict[str, Any]], bool]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What an earlier call measured of exactly these features, clips and labels, without what is asked again."""
+    """What an earlier call measured of exactly these features, clips and labels, as far as it stays."""
     files = [run_dir / name for name in ("results.json", "features.npy", "predictions.parquet")]
     if not all(path.is_file() for path in files):
         return {}, {}
-    records = {name: own for name, own in read_json(files[0]).get("protocols", {}).items() if name not in again}
+    records = {name: own for name, own in read_json(files[0]).get("protocols", {}).items() if stays(name, own)}
     known = np.load(files[1], allow_pickle=False)
     if not records or not np.array_equal(known, features.astype(np.float32), equal_nan=True):
         return {}, {}
