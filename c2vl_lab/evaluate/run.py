@@ -21,6 +21,8 @@ from c2vl_lab.evaluate.outcome import class_record
 from c2vl_lab.evaluate.probes import linear_probe
 from c2vl_lab.evaluate.protocols import PROTOCOLS, check_wanted, run_protocols
 from c2vl_lab.evaluate.rows import share
+from c2vl_lab.evaluate.scores import FILES as SCORES
+from c2vl_lab.evaluate.scores import scores_file
 from c2vl_lab.evaluate.spaces import class_points, joint_space, run_features
 from c2vl_lab.evaluate.subject import Subject
 from c2vl_lab.experiment import Experiment, load_learner
@@ -53,7 +55,7 @@ def evaluate(
     Args:
         experiment: an opened experiment.
         run_dir: folder of the run (holds the checkpoint of a trained arm); gets ``results.json``,
-            ``predictions.parquet`` and ``features.npy``.
+            ``predictions.parquet`` and ``features.npy``, and ``scores-*.safetensors`` of protocols that train.
         progress: receives a line for each step.
         protocols: more protocols of :data:`~c2vl_lab.evaluate.protocols.PROTOCOLS`, with commas between, or "all";
             their numbers stand under ``protocols`` in the results, their predictions in columns of their own. What an
@@ -207,5 +209,8 @@ def _save(run_dir: Path, features: np.ndarray, table: dict[str, Any], result: di
     kept = {own["file"] for own in result.get("protocols", {}).get("transfer", {}).get("targets", {}).values()}
     for path in run_dir.glob("predictions-*.parquet"):
         if path.name not in kept:  # of other weights, or of a set that is no longer asked for
+            path.unlink()
+    for path in run_dir.glob(SCORES):
+        if path not in [scores_file(run_dir, name) for name in result.get("protocols", {})]:
             path.unlink()
     write_json(run_dir / "results.json", result)
