@@ -353,6 +353,26 @@ def test_an_encoder_is_carried_to_another_set_in_its_own_joints(carried):
     assert kept["transfer"]["targets"] == record["targets"], "a later call keeps it"
 
 
+def test_poisoned_test_labels_of_the_other_set_change_scores_alone(carried, tmp_path):
+    """The set that the encoder is carried to, once with other labels on its test part."""
+    _, sets, config = carried
+    pretrain(open_experiment(config), tmp_path / "run")
+
+    def other(table, arrays):
+        tested = table.subject % 2 == 0
+        table["label"] = np.where(tested, (table.label + 1) % (table.label.max() + 1), table.label)
+
+    tables, means = [], []
+    for where in (sets["ntu"], add_set(tmp_path / "poisoned", "ntu", other)):
+        tuning = "epochs=2 least_steps=0 batch_size=8 seeds=1 watch_test=true"
+        found = evaluate(open_experiment(config), tmp_path / "run", None, "transfer", "", tuning, f"{where}:xsub")
+        tables.append(pd.read_parquet(tmp_path / "run" / "predictions-ntu-xsub.parquet"))
+        means.append(found["protocols"]["transfer"]["measures"][0]["mean"])
+    assert (tables[0]["label"] != tables[1]["label"]).all()
+    pd.testing.assert_frame_equal(*(table.drop(columns="label") for table in tables))
+    assert means[0] != means[1]
+
+
 def test_where_transfer_cannot_lead(carried, tmp_path):
     folder, sets, config = carried
     experiment = open_experiment(config)
