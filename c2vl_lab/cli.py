@@ -15,6 +15,7 @@ from c2vl_lab.cli_ask import add_ask, ask_dataset
 from c2vl_lab.cli_bench import add_bench, bench_suite
 from c2vl_lab.cli_evaluate import add_evaluate, add_fuse, evaluate_runs, fuse_streams
 from c2vl_lab.cli_pretrain import add_pretrain, pretrain_run
+from c2vl_lab.cli_report import add_report, report_suite
 from c2vl_lab.cli_share import (
     add_export_encoder,
     add_import_encoder,
@@ -93,12 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         _command(commands, "export-encoder", "write an encoder as ONNX or for torch alone", _export_encoder)
     )
     add_import_encoder(_command(commands, "import-encoder", "make a run of somebody else's encoder", _import_encoder))
-    report = _command(commands, "report", "write the report of a suite's runs again", _report)
-    report.add_argument("runs", help="folder of a suite's runs, for example work/runs/demo/cpu")
-    report.add_argument("--output", default="", metavar="DIR", help="default: reports/<suite>-<preset>")
-    report.add_argument("--work", default="", metavar="DIR", help="stores, to fuse streams; default: the runs'")
-    report.add_argument("--data", default="", metavar="DIR", help="published files, for a store that is gone")
-    report.add_argument("--published", default="", metavar="FILE", help="more published numbers to stand beside: CSV")
+    add_report(_command(commands, "report", "write a suite's report again, or set two side by side", _report))
     _command(commands, "suites", "list the suites", _suites)
     return parser
 
@@ -261,19 +257,7 @@ def _import_encoder(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from c2vl_lab.artifacts import read_json
-    from c2vl_lab.bench.report import build_report
-    from c2vl_lab.evaluate.suite_streams import fuse_suite
-
-    runs = Path(options.runs)
-    if not (runs / "suite.json").is_file():
-        raise MissingError(f"{runs} is no folder of a suite's runs (no suite.json in it). Run c2vl bench first.")
-    card = read_json(runs / "suite.json")
-    output = Path(options.output or Path("reports") / f"{card['suite']}-{card['preset']}")
-    fuse_suite(runs, options.work, options.data, _say)
-    title = f"{card['title']} ({card['preset']} preset)"
-    print(f"The report: {build_report(runs, output, title, card['command'], options.published)}")
-    return 0
+    return report_suite(options, _say)
 
 
 def _suites(options: argparse.Namespace) -> int:

@@ -21,7 +21,7 @@ FLOORS = [
     {"training"},
     {"run_config", "run_checks", "run_files", "imported", "experiment", "evaluate", "launch"},
     {"explorer"},
-    {"cli_ask", "cli_bench", "cli_pretrain", "cli_evaluate", "cli_share"},
+    {"cli_ask", "cli_bench", "cli_pretrain", "cli_evaluate", "cli_report", "cli_share"},
     {"cli"},
 ]
 HEAVY = ("torch", "numpy", "umap", "open_clip", "plotly", "pandas", "matplotlib", "sklearn", "papermill")

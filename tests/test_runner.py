@@ -21,6 +21,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from c2vl_lab.artifacts import read_json, write_json
 from c2vl_lab.bench.drive import BenchOptions, describe_plan, plan_suite, run_plan
+from c2vl_lab.bench.energy import Counter, Meter
 from c2vl_lab.bench.fingerprints import code_fingerprint, data_fingerprint
 from c2vl_lab.bench.machine import Machine, this_machine
 from c2vl_lab.bench.notebooks import NotebookError, executed_error, is_finished, run_notebook
@@ -70,6 +71,19 @@ def job(notebook: Path, name: str, arm: str = "good", **changes) -> Job:
 
 def tries(job: Job) -> int:
     return len((job.folder / "tries.txt").read_text())
+
+
+def test_wall_time_and_energy_of_every_attempt_are_kept(notebook, monkeypatch):
+    shown = iter(range(0, 10**6, 3))  # a counter that is 3 J further at every look
+    counter = Counter("CPU package-0", lambda: float(next(shown)))
+    monkeypatch.setattr("c2vl_lab.bench.runner.this_meter", lambda gpus: Meter([counter], ["GPU: none"]))
+    jobs = [job(notebook, "one"), job(notebook, "two", "bad")]
+    run_jobs(jobs, TWO, lambda line: None, retries=1)
+    one, two = (read_json(own.folder / "made.json")["attempts"] for own in jobs)
+    assert len(one) == 1 and len(two) == 2 and all(row["seconds"] > 0 for row in [*one, *two])
+    used = sum(row["joules"]["CPU package-0"] for row in [*one, *two])
+    assert used > 0 and used % 3 == 0 and used <= next(shown)  # shared, and not counted twice
+    assert two[0]["unknown"] == ["GPU: none"]
 
 
 def test_runs_skips_and_lists_failures(notebook):

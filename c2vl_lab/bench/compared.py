@@ -62,7 +62,7 @@ def compare_arms(numbers: Sequence[Number], anchors: Sequence[str]) -> list[Comp
     for (title, measure), group in groups.items():
         arms = {number.label: number.right for number in group}
         for anchor in (anchor for anchor in anchors if anchor in arms):
-            others = {label: _paired(arms[anchor], right) for label, right in arms.items() if label != anchor}
+            others = {label: on_common(arms[anchor], right) for label, right in arms.items() if label != anchor}
             usable = {label: own for label, own in others.items() if own is not None}
             corrected = holm([own.p for own, _ in usable.values()])
             found += [
@@ -72,8 +72,12 @@ def compare_arms(numbers: Sequence[Number], anchors: Sequence[str]) -> list[Comp
     return found
 
 
-def _paired(first: pd.DataFrame | None, second: pd.DataFrame | None) -> tuple[Paired, int] | None:
-    """Difference on common clips and seeds; None without any."""
+def on_common(first: pd.DataFrame | None, second: pd.DataFrame | None) -> tuple[Paired, int] | None:
+    """Difference of two arms on the clips and seeds that both have, and how many clips these are; None without any.
+
+    Args:
+        first, second: (clips, seeds) right or wrong, by clip name and seed.
+    """
     assert first is not None and second is not None
     clips = first.index.intersection(second.index)
     seeds = [seed for seed in first.columns if seed in second.columns]

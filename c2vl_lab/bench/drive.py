@@ -17,7 +17,7 @@ from c2vl_lab.bench.resources import Resources, resources_of, with_changes
 from c2vl_lab.bench.runner import Outcome, Tally, clock, run_jobs
 from c2vl_lab.bench.runs import Job, card_on_disk, is_complete
 from c2vl_lab.bench.states import STATES, state_of
-from c2vl_lab.bench.suite import RunSpec, Suite, check_wants, expand, preset_name, with_settings
+from c2vl_lab.bench.suite import RunSpec, Suite, check_wants, expand, picks, preset_name, with_settings
 from c2vl_lab.errors import ConfigError
 from c2vl_lab.logs import METRICS
 
@@ -274,6 +274,8 @@ def write_list(plan: Plan, outcomes: list[Outcome]) -> None:
     """``suite.json`` in the runs' folder: every run of the grid and how it stands, for the report and for watchers."""
     ended = {outcome.job.id: outcome for outcome in outcomes}
     rows = []
+    specs = expand(plan.suite, plan.preset)
+    only = {spec.label: picks(specs, spec.label) for spec in specs}
     for job in plan.all_runs:
         outcome = ended.get(job.id)
         complete = outcome.status in ("complete", "skipped") if outcome else is_complete(job)
@@ -281,6 +283,7 @@ def write_list(plan: Plan, outcomes: list[Outcome]) -> None:
         error = outcome.error if outcome else ""
         rows.append({"id": job.id, "label": job.label, "parameters": job.card["parameters"], "status": status})
         rows[-1] |= {"error": error, "executed": job.executed.relative_to(plan.folder).as_posix()}
+        rows[-1] |= {"only": list(only[job.label])}
         rows[-1] |= _step(job)
     looks = [{"id": job.id, "executed": f"{job.id}/executed.ipynb"} for job in [*plan.before, *plan.after]]
     card = {"format": 1, "suite": plan.suite.name, "title": plan.suite.title, "preset": plan.preset}

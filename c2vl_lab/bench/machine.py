@@ -1,4 +1,4 @@
-"""What this machine has for a suite's runs: how many at once, with how many threads, on which GPUs."""
+"""What this machine has for a suite's runs: how many at once, with how many threads, on which GPUs, of which commit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
+import c2vl_lab
 from c2vl_lab.bench.resources import Resources
 from c2vl_lab.errors import ConfigError
 
@@ -98,3 +100,23 @@ def _free_memory() -> dict[str, float]:
     if visible is not None:
         ids = [part.strip() for part in visible.split(",") if part.strip() not in ("", "-1")]
     return {gpu: known.get(gpu, 0.0) for gpu in ids}
+
+
+def git_commit() -> str:
+    """The commit of the package's checkout, with a remark where files were changed since; empty without git."""
+    folder = Path(c2vl_lab.__file__).parent
+    try:
+        head = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=10
+        )
+        changed = subprocess.run(
+            ["git", "-C", str(folder), "status", "--porcelain", "--untracked-files=no", "--", "."],
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    if head.returncode != 0:
+        return ""
+    return head.stdout.strip() + (" with uncommitted changes" if changed.stdout.strip() else "")

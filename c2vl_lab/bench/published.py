@@ -81,6 +81,22 @@ def standings(runs: Sequence[Run], extra: str | Path = "") -> list[dict[str, str
     return found
 
 
+def beside_section(section_title: str, rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    """Rows of :func:`standings` about one data set and protocol, where others have published something about it.
+
+    Args:
+        section_title: ``ntu60, xsub``, as the report's sections are called.
+        rows: of :func:`standings`.
+    """
+    here = [row for row in rows if section_title == f"{NAMES.get(row['dataset'], row['dataset'])}, {_code(row)}"]
+    measured = [row for row in here if row["accuracy"] != "–"]
+    return measured if any(not row["ours"] for row in measured) else []
+
+
+def _code(row: Mapping[str, str]) -> str:
+    return row["protocol"].replace("-", "")
+
+
 def command(evaluation: str, stream: str, dataset: str, protocol: str) -> str:
     """What one types to get our number beside a published one; DIR is the folder of the published files.
 

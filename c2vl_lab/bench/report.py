@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import datetime
 import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import c2vl_lab
 from c2vl_lab.artifacts import atomic_folder, atomic_path, file_sha256, read_json, write_json
+from c2vl_lab.bench.machine import git_commit
 from c2vl_lab.bench.notebooks import is_finished
 from c2vl_lab.bench.paper_tables import write_paper_tables
 from c2vl_lab.bench.published import standings
+from c2vl_lab.bench.report_costs import costs, row_commands, run_spent, spent_record
 from c2vl_lab.bench.report_figures import draw_section
 from c2vl_lab.bench.report_markdown import markdown
 from c2vl_lab.bench.report_page import Page, render
+from c2vl_lab.bench.report_pdf import write_pdf
 from c2vl_lab.bench.report_protocols import long_tables
 from c2vl_lab.bench.report_tables import Section, sections
-from c2vl_lab.bench.results import Run, find_runs, results_frame
+from c2vl_lab.bench.results import Run, find_runs, listed_row, results_frame
 from c2vl_lab.bench.run_figures import origin
+from c2vl_lab.bench.sides import KEPT, keep_predictions
 from c2vl_lab.bench.suite import is_place
 
 
@@ -29,10 +32,10 @@ def build_report(
 ) -> Path:
     """Write a report on all runs below a folder.
 
-    The folder gets ``index.html`` (one self-contained page), ``results.csv`` and ``results.parquet`` (one row a
-    run), ``protocols.csv`` (one row for each arm and measure), ``comparisons.csv`` (arms against one another),
-    ``results.md`` (the tables), ``paper_tables.tex`` and ``paper_tables.md`` (for a paper), ``manifest.json`` (what
-    made them), ``figures/`` and ``notebooks/``.
+    The folder gets ``index.html`` (one self-contained page), ``report.pdf``, ``results.csv`` and ``results.parquet``
+    (one row a run), ``predictions.parquet`` (one row a test clip), ``protocols.csv`` (one row for each arm and
+    measure), ``comparisons.csv`` (arms against one another), ``results.md`` (the tables), ``paper_tables.tex`` and
+    ``paper_tables.md`` (for a paper), ``manifest.json`` (what made them), ``figures/`` and ``notebooks/``.
     Besides the runs the page shows, where they exist below ``runs_dir``: ``joint_map.json`` and ``joint_map.png``
     (:func:`c2vl_lab.figures.maps.save_map`) and ``examples.json`` (:func:`c2vl_lab.figures.examples.save_examples`).
 
@@ -54,8 +57,8 @@ def build_report(
     complete = [run for run in runs if run.status == "complete"]
     rest = [run for run in runs if run.status != "complete"]
     heading = full_title(title, runs)
-    listed = runs_dir / "suite.json"
-    found = sections(runs, str(read_json(listed).get("main", "")) if listed.is_file() else "")
+    card = read_json(runs_dir / "suite.json") if (runs_dir / "suite.json").is_file() else {}
+    found = sections(runs, str(card.get("main", "")))
     beside = standings(complete, published)  # before anything is written: the file may be wrong
     report_dir.mkdir(parents=True, exist_ok=True)
     _write_tables(report_dir, complete, found, markdown(heading, found, rest, command, beside))
@@ -67,11 +70,12 @@ def build_report(
         for path in (p for kind in ("png", "pdf") for p in runs_dir.rglob(f"joint_map.{kind}")):
             shutil.copyfile(path, folder / path.name)
     links = _copy_notebooks(runs_dir, runs, report_dir)
-    manifest = _manifest(report_dir, heading, command, runs)
+    manifest = _manifest(report_dir, heading, command, runs, card)
     write_json(report_dir / "manifest.json", manifest)
     page = Page(heading, command, found, drawn, complete, rest, links, manifest, runs_dir, note, beside)
     with atomic_path(report_dir / "index.html") as temporary:
         temporary.write_text(render(page), encoding="utf-8")
+    write_pdf(page, report_dir)
     return report_dir / "index.html"
 
 
@@ -85,7 +89,9 @@ def full_title(title: str, runs: Sequence[Run]) -> str:
 
 
 def _write_tables(report_dir: Path, runs: list[Run], found: list[Section], text: str) -> None:
-    """One row a run as CSV and parquet; the protocols' numbers and comparisons as CSV; the tables as Markdown."""
+    """One row a run as CSV and parquet; predictions; the protocols' numbers and comparisons; the tables as Markdown."""
+    with atomic_path(report_dir / KEPT) as temporary:
+        keep_predictions(found, temporary)
     for name, table in zip(("protocols.csv", "comparisons.csv"), long_tables(found), strict=True):
         with atomic_path(report_dir / name) as temporary:
             table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
@@ -111,15 +117,21 @@ def _copy_notebooks(runs_dir: Path, runs: list[Run], report_dir: Path) -> dict[s
     return links
 
 
-def _manifest(report_dir: Path, title: str, command: str, runs: list[Run]) -> dict[str, Any]:
-    """What made the report: command, code, machine, and every run with its state and the digest of its results."""
+def _manifest(report_dir: Path, title: str, command: str, runs: list[Run], card: dict[str, Any]) -> dict[str, Any]:
+    """What made the report: command, code, machine, costs, and every run with its state and its results' digest."""
     now = datetime.datetime.now(datetime.UTC)
+    only = dict(row_commands(runs, command))
     return {
         "title": title,
+        "suite": card.get("suite", ""),
+        "preset": card.get("preset", ""),
         "made": now.strftime("%Y-%m-%d %H:%M UTC"),
         "command": command,
         "c2vl_lab": c2vl_lab.__version__,
         "commit": git_commit(),
+        "devices": list(dict.fromkeys(r.results["device"] for r in runs if r.results.get("device"))),
+        "seeds": sorted({run.seed for run in runs}),
+        "spent": spent_record(costs(runs).total),
         "fingerprints": sorted({r.results["fingerprint"] for r in runs if "fingerprint" in r.results}),
         "versions": next((r.results["versions"] for r in runs if "versions" in r.results), {}),
         "files": {p.name: file_sha256(p) for p in sorted(report_dir.glob("results.*"))},
@@ -134,6 +146,9 @@ def _manifest(report_dir: Path, title: str, command: str, runs: list[Run]) -> di
                     k: Path(v).name if k == "dataset" else v for k, v in run.parameters.items() if not is_place(k)
                 },
                 "results_sha256": file_sha256(run.path / "results.json") if run.results else "",
+                "fingerprint": run.results.get("fingerprint", ""),
+                "command": only.get(run.label, ""),
+                **({"spent": spent_record(took)} if not run.is_fused and (took := run_spent(run)).seconds else {}),
                 **_step(run),
             }
             for run in runs
@@ -143,31 +158,9 @@ def _manifest(report_dir: Path, title: str, command: str, runs: list[Run]) -> di
 
 def _step(run: Run) -> dict[str, Any]:
     """The effective batch: clips of a step on all devices together, each contrasted with those of its batch."""
-    listed = run.path.parent / "suite.json"
-    rows = read_json(listed).get("runs", []) if listed.is_file() else []
-    step = next((row["step"] for row in rows if row.get("id") == run.path.name and "step" in row), None)
+    step = listed_row(run).get("step")
     if step is None:
         return {}
     batch, devices = step["batch_size"], step["devices"]
     clips = {"clips_a_step": batch * step["accumulate"], "clips_a_contrast": batch, "clips_a_device": batch / devices}
     return {"step": {**clips, "devices": devices}}
-
-
-def git_commit() -> str:
-    """The commit of the package's checkout, with a remark where files were changed since; empty without git."""
-    folder = Path(c2vl_lab.__file__).parent
-    try:
-        head = subprocess.run(
-            ["git", "-C", str(folder), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=10
-        )
-        changed = subprocess.run(
-            ["git", "-C", str(folder), "status", "--porcelain", "--untracked-files=no", "--", "."],
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    if head.returncode != 0:
-        return ""
-    return head.stdout.strip() + (" with uncommitted changes" if changed.stdout.strip() else "")

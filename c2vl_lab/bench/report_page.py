@@ -7,10 +7,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from c2vl_lab.bench.attempts import SHARED
 from c2vl_lab.bench.compared import RULE
+from c2vl_lab.bench.published import beside_section
+from c2vl_lab.bench.report_costs import COLUMNS, costs, row_commands
 from c2vl_lab.bench.report_figures import Picture, data_uri, examples, newest
 from c2vl_lab.bench.report_protocols import class_gains, differences, protocol_tables
-from c2vl_lab.bench.report_tables import Against, Section, costs
+from c2vl_lab.bench.report_tables import Against, Section
 from c2vl_lab.bench.results import Run
 
 
@@ -74,8 +77,12 @@ def render(page: Page) -> str:
         plotly=_plotly_library() if map_json else "",
         map_png=data_uri(map_png.read_bytes()) if map_png else "",
         examples=examples(page.runs_dir),
-        costs=costs([run for run in page.complete if not run.is_fused]).to_dict("records"),
+        costs=costs(page.complete),
+        cost_columns=COLUMNS,
+        shared=SHARED,
+        commands=row_commands([*page.complete, *page.rest], page.command),
         published=page.published,
+        beside=[beside_section(section.title, page.published) for section in page.sections],
         notes=list(dict.fromkeys(str(n) for run in page.complete for n in run.results.get("notes", []))),
         other_notebooks={name: link for name, link in page.links.items() if name not in run_names},
     )

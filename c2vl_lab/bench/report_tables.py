@@ -247,13 +247,3 @@ def _count(split: dict[str, Any], part: str) -> str:
 def _several(values: Any) -> str:
     """Distinct values in order of appearance, joined; nothing for none."""
     return ", ".join(dict.fromkeys(str(v) for v in values if v not in (None, "")))
-
-
-def costs(runs: Sequence[Run]) -> pd.DataFrame:
-    """Mean seconds of pre-training and evaluation for each arm."""
-    frame = results_frame(list(runs))
-    if frame.empty:
-        return frame
-    grouped = frame.groupby(["dataset", "label"], sort=False)
-    table = grouped[["pretrain_seconds", "evaluate_seconds"]].mean().round(1)
-    return table.assign(runs=grouped.size()).reset_index()

@@ -180,6 +180,12 @@ def prediction_table(run: Run) -> pd.DataFrame | None:
     return pd.read_parquet(path) if path.is_file() else None
 
 
+def listed_row(run: Run) -> dict[str, Any]:
+    """What the suite's own list says of a run; nothing without one."""
+    rows = _plain(run.path.parent / "suite.json").get("runs", [])
+    return next((row for row in rows if row.get("id") == run.path.name), {})
+
+
 def _with_fused(runs_dir: Path, runs: list[Run]) -> list[Run]:
     """The listed runs, and behind the last of its three the fusion of streams whose runs are all complete."""
     places = {run.path.name: index for index, run in enumerate(runs) if run.status == "complete"}

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from c2vl_lab.bench.attempts import Attempt
+from c2vl_lab.bench.energy import Meter, this_meter
 from c2vl_lab.bench.locks import FolderLock
 from c2vl_lab.bench.machine import Machine
 from c2vl_lab.bench.runs import Job, begin, failure, is_complete, keep_failed, take_lock
@@ -27,6 +29,7 @@ COMMAND = (sys.executable, "-m", "c2vl_lab.cli")
 HEARTBEAT = 10.0  # seconds without a line on the screen
 POLL = 0.2
 LOOK = 2.0  # seconds between two looks at a job that another caller has
+COUNT = 5.0  # seconds between two looks at the energy counters, which wrap around after minutes
 ORDER = 30.0  # seconds that training has for its checkpoint
 PATIENCE = 10.0  # seconds that a process has to end by itself
 
@@ -53,9 +56,10 @@ class Tally:
 class _Running:
     """A job's process, its lock and its clock. Where several devices train, they do so in a process before."""
 
-    def __init__(self, job: Job, lock: FolderLock, machine: Machine, gpu: str | None):
+    def __init__(self, job: Job, lock: FolderLock, machine: Machine, gpu: str | None, meter: Meter):
         self.job, self.lock, self.gpu, self.started = job, lock, gpu, time.monotonic()
         begin(job)
+        self.attempt = Attempt(job.folder, meter.unknown)
         threads = str(max(1, machine.threads // (job.devices if not gpu else 1)))
         self.environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         self.environment |= {"NUMBA_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1"}
@@ -145,6 +149,7 @@ def run_jobs(
         while pool.waiting or pool.running:
             pool.start()
             pool.collect()
+            pool.count(COUNT)
             pool.heartbeat()
             watch(list(pool.outcomes.values()))
             time.sleep(POLL)
@@ -163,7 +168,8 @@ class _Pool:
         self.elsewhere: dict[str, float] = {}  # when each was last looked at
         self.tried: Counter[str] = Counter()
         self.outcomes: dict[str, Outcome] = {}
-        self.spoke = time.monotonic()
+        self.spoke = self.counted = time.monotonic()
+        self.meter = this_meter(sorted({gpu for place in machine.gpus for gpu in place.split(",") if gpu}))
 
     def say(self, line: str) -> None:
         self.spoke = time.monotonic()
@@ -189,7 +195,8 @@ class _Pool:
                 self._end(Outcome(job, "skipped"), f"complete already, skipped: {job.id}")
                 continue
             gpu = self.machine.place([run.gpu for run in self.running])
-            self.running.append(_Running(job, lock, self.machine, gpu))
+            self.count()
+            self.running.append(_Running(job, lock, self.machine, gpu, self.meter))
             self.say(f"started: {job.id} ({job.label})")
 
     def collect(self) -> None:
@@ -199,6 +206,8 @@ class _Pool:
             code = run.process.poll()
             if code is None or (code == 0 and run.next()):
                 continue
+            self.count()
+            run.attempt.write()
             self.running.remove(run)
             took = clock(run.seconds)
             if code == 0 and is_complete(run.job):
@@ -217,6 +226,15 @@ class _Pool:
             kept = run.job.executed if run.job.executed.is_file() else run.job.log
             self._end(Outcome(run.job, "failed", run.seconds, error), f"FAILED: {run.job.id}: {error} See {kept}")
 
+    def count(self, every: float = 0.0) -> None:
+        """Charge the running jobs with the energy used since the last time, if that is ``every`` seconds ago."""
+        if time.monotonic() - self.counted < every:
+            return
+        self.counted = time.monotonic()
+        charged = self.meter.shares({run.job.id: (run.gpu or "").split(",") for run in self.running})
+        for run in self.running:
+            run.attempt.add(charged[run.job.id])
+
     def _end(self, outcome: Outcome, line: str) -> None:
         self.outcomes[outcome.job.id] = outcome
         self.tally.done += 1
@@ -232,6 +250,7 @@ class _Pool:
     def stop(self) -> None:
         """End what still runs: training is asked for a checkpoint, then all are told to end, then killed."""
         try:
+            self.count()
             asked = [run for run in self.running if run.ask_to_stop()]
             if asked:
                 self.say(f"stopping; a checkpoint comes first: {', '.join(run.job.id for run in asked)}")
@@ -245,6 +264,7 @@ class _Pool:
                     run.signal(signal.SIGKILL)
                     run.process.wait()
                 (run.job.folder / STOP).unlink(missing_ok=True)
+                run.attempt.write()
                 run.lock.close()
 
 

@@ -226,6 +226,31 @@ def is_place(name: str) -> bool:
     return name in PLACES or name.endswith("_dir")
 
 
+def picks(specs: list[RunSpec], label: str) -> tuple[str, ...]:
+    """The fewest ``name=value`` texts found that pick one arm's runs, of all seeds, out of a suite's: for ``only``.
+
+    Args:
+        specs: of :func:`expand`.
+        label: of the arm.
+    """
+    own = [spec for spec in specs if spec.label == label]
+    rest = [spec for spec in specs if spec.label != label]
+    shared = {
+        name: str(value)
+        for name, value in own[0].parameters.items()
+        if name != "seed" and all(str(spec.parameters.get(name)) == str(value) for spec in own)
+    }
+    found: list[str] = []
+    while rest and shared:
+        left = {name: [s for s in rest if str(s.parameters.get(name)) == value] for name, value in shared.items()}
+        best = min(left, key=lambda name: (len(left[name]), name != "arm"))
+        if len(left[best]) == len(rest):
+            break
+        found.append(f"{best}={shared.pop(best)}")
+        rest = left[best]
+    return tuple(found)
+
+
 def _only(specs: list[RunSpec], only: tuple[str, ...]) -> list[RunSpec]:
     """The runs that agree with every ``name=value``."""
     for condition in only:
