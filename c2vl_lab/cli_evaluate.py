@@ -84,17 +84,23 @@ def evaluate_runs(options: argparse.Namespace, say: Say) -> int:
 
 
 def fuse_streams(options: argparse.Namespace, say: Say) -> int:
-    """Run ``c2vl fuse``: refuse runs that do not belong together, fuse, print, write ``fusion.json``."""
+    """Run ``c2vl fuse``: refuse runs that do not belong together, fuse, print, write ``fusion.json``.
+
+    Fused are linear probes on frozen features and, where all three runs have measured them, fine-tuned encoders.
+    """
     from c2vl_lab.evaluate.fusion import fuse_runs, save_fusion, stream_runs
+    from c2vl_lab.evaluate.tuned_fusion import fuse_tuned
     from c2vl_lab.viz.tables import protocol_settings, protocol_table
 
     runs = stream_runs(options.runs)
     experiment = opened_run(runs["joint"], options)
     output = Path(options.output or f"{str(runs['joint']).rstrip('/')}-fused")
     outcome = fuse_runs(experiment.store, experiment.split, runs, experiment.config.seed)
-    record = save_fusion(outcome, experiment.store, output)
-    say(_text(protocol_table({"streams": record})))
-    say("\nSettings\n" + _text(protocol_settings({"streams": record})))
+    tuned = fuse_tuned(experiment.store, experiment.split, runs)
+    record = save_fusion(outcome, experiment.store, output, tuned)
+    records = {"streams": record, **record.get("protocols", {})}
+    say(_text(protocol_table(records)))
+    say("\nSettings\n" + _text(protocol_settings(records)))
     say(f"Written: {output / 'fusion.json'}")
     return 0
 

@@ -7,12 +7,15 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import load_file
 from test_evaluate_protocols import run_of, store_of
 
 from c2vl_lab.cli import main
 from c2vl_lab.data.protocols import make_split
 from c2vl_lab.errors import ConfigError, DataError, MissingError
 from c2vl_lab.evaluate.fusion import STREAM_WEIGHTS, fuse_runs, fused, save_fusion, stream_runs
+
+FACTOR = {"joint": 0.6, "bone": 0.6, "motion": 0.4}
 
 
 def finished(folder, stream, features, **changes):
@@ -101,14 +104,35 @@ def test_the_commands_measure_compare_and_fuse(tmp_path, capsys):
     store = store_of(tmp_path / "store")
     for stream in STREAM_WEIGHTS:
         run_of(tmp_path / stream, store, "untrained", "", stream=stream, work_dir=str(tmp_path / "work"))
+    tuning = ["--tuning", "epochs=2 least_steps=0 batch_size=12 seeds=1 draws=2 augmentation=none", "--device", "cpu"]
     runs = [str(tmp_path / stream / "untrained") for stream in STREAM_WEIGHTS]
     assert main(["evaluate", runs[0], "--protocols", "knn", "--against", runs[1], "--device", "cpu"]) == 0
     shown = capsys.readouterr().out
     for words in ("k = 5, plain cosine", "majority vote", "linear probe", "McNemar p"):
         assert words in shown
+    assert main(["evaluate", *runs, "--protocols", "finetune,semi-finetune", *tuning]) == 0
+    capsys.readouterr()
     assert main(["fuse", *runs, "--device", "cpu"]) == 0
-    assert "probabilities added" in capsys.readouterr().out
-    assert (tmp_path / "joint" / "untrained-fused" / "fusion.json").is_file()
+    shown = capsys.readouterr().out
+    assert "probabilities added" in shown and "logits of the last epoch of three encoders" in shown
+    made = tmp_path / "joint" / "untrained-fused"
+    records = json.loads((made / "fusion.json").read_text())["protocols"]
+    table = pd.read_parquet(made / "predictions.parquet")
+    for name, count in (("finetune", 1), ("semi-finetune", 8)):
+        scores = {
+            stream: load_file(tmp_path / stream / "untrained" / f"scores-{name}.safetensors") for stream in FACTOR
+        }
+        assert len(records[name]["predictions"]) == count == len(scores["joint"])
+        for column in records[name]["predictions"]:
+            slow = [
+                max(range(6), key=lambda c: sum(FACTOR[s] * float(scores[s][column][i, c]) for s in FACTOR))
+                for i in range(len(table))
+            ]
+            assert table[column].tolist() == slow
+    few = records["semi-finetune"]
+    values = [v for measure in few["measures"] for v in measure["values"]]
+    assert values == [(table[column] == table["label"]).mean() for column in few["predictions"]]
+    assert len(few["measures"]) == 4 and few["drawn"]["5 %"].keys() == {"0", "1"}
     for words, sentence in (
         (["evaluate", runs[0], "--protocols", "kn"], "Did you mean 'knn'"),
         (["evaluate", str(tmp_path / "no")], "No config.json in"),

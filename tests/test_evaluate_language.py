@@ -6,12 +6,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
 
 from c2vl_lab.errors import DataError, MissingError
 from c2vl_lab.evaluate.class_splits import class_splits, drawn_splits
 from c2vl_lab.evaluate.language import near_duplicates, own_ranks
 from c2vl_lab.evaluate.rows import unit
-from c2vl_lab.evaluate.unseen import by_prompts, harmonic_mean, unseen_classes
+from c2vl_lab.evaluate.unseen import by_prompts, harmonic_mean, ridge, unseen_classes
 
 
 def test_ranks_without_near_duplicates_equal_the_loop():
@@ -129,3 +130,11 @@ def test_ones_own_file_of_splits(tmp_path):
             class_splits(store("own", 6, first=10), path)
     with pytest.raises(MissingError, match="no file of class splits"):
         class_splits(store("own", 6), tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize("shape", [(12, 40), (40, 12)])
+def test_the_map_is_scikit_learns_ridge_whether_clips_or_features_are_fewer(shape):
+    rng = np.random.default_rng(0)
+    rows, targets = rng.normal(size=shape), rng.normal(size=(shape[0], 5))
+    wanted = Ridge(alpha=0.7, fit_intercept=False, solver="svd").fit(rows, targets).coef_.T
+    np.testing.assert_allclose(ridge(rows, targets, 0.7), wanted, atol=1e-10)

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import confusion_matrix, recall_score
 
 from c2vl_lab.artifacts import read_json
 from c2vl_lab.bench.results import find_runs, predictions, results_frame
@@ -16,6 +17,7 @@ from c2vl_lab.data.clips import Clip
 from c2vl_lab.data.layouts import KINECT20
 from c2vl_lab.data.writing import write_store
 from c2vl_lab.errors import ConfigError, DataError, MissingError
+from c2vl_lab.evaluate.outcome import class_record
 from c2vl_lab.evaluate.protocols import PROTOCOLS, check_protocols, run_protocols
 from c2vl_lab.evaluate.run import evaluate
 from c2vl_lab.evaluate.typed_classes import typed_classes
@@ -136,6 +138,36 @@ def test_poisoned_test_labels_change_scores_and_nothing_else(full, tmp_path):
         assert pair[0].get("drawn") == pair[1].get("drawn")
         assert (pair[0]["measures"] == pair[1]["measures"]) == (name == "retrieval"), f"{name}: labels score"
     assert clean["probe"] == poisoned["probe"] and clean["metrics"]["linear"] > 0.8 > poisoned["metrics"]["linear"]
+
+
+def test_labels_that_say_nothing_give_chance(tmp_path):
+    """The training part's labels are drawn at random, the test part's are the true ones; chance is 1 in 6."""
+    rng = np.random.default_rng(0)
+    store = store_of(tmp_path / "store", relabel=lambda subject, label: int(rng.integers(6)) if subject % 2 else label)
+    results = run_of(tmp_path, store, "coordinates", "linear,knn,semi,cluster")
+    plain = {name: results["metrics"][name] for name in ("linear", "knn1", "knn5")}
+    measured = {
+        f"{name}, {measure['name']}": measure["mean"]
+        for name, record in results["protocols"].items()
+        for measure in record["measures"]
+        if measure["unit"] == "share" and "matched on the test labels" not in measure["name"]
+    }
+    assert len(measured) == 3 + 8 + 4 + 1 and all(share < 0.4 for share in (plain | measured).values()), measured
+    test = next(m for m in results["protocols"]["cluster"]["measures"] if "matched on the test labels" in m["name"])
+    assert test["mean"] > 0.8, "what is matched on the test labels is told by them, whatever the training part says"
+
+
+def test_accuracy_of_classes_and_confusions_are_scikit_learns():
+    rng = np.random.default_rng(0)
+    truth, predicted = rng.integers(0, 4, 60), rng.integers(0, 5, 60)
+    record = class_record(list("abcde"), truth, predicted)
+    np.testing.assert_array_equal(record["confusion"], confusion_matrix(truth, predicted, labels=range(5)))
+    recall = recall_score(truth, predicted, labels=range(4), average=None)
+    assert record["per_class"] == dict(zip("abcd", recall, strict=True)), "e is in no test clip"
+    lost = np.where(predicted == 2, -1, predicted)  # clips of a cluster that belongs to no class
+    record = class_record(list("abcde"), truth, lost)
+    assert np.sum(record["confusion"]) == (predicted != 2).sum() and record["per_class"]["c"] == 0
+    assert record["per_class"]["a"] == recall[0], "a clip that is told nothing counts as wrong"
 
 
 def test_a_default_call_measures_no_protocol_and_keeps_what_was_measured(tmp_path):

@@ -25,6 +25,7 @@ from c2vl_lab.evaluate.paired import comparison_table, tuned_against_scratch, tw
 from c2vl_lab.evaluate.probes import linear_probe
 from c2vl_lab.evaluate.protocols import PROTOCOLS, check_protocols, check_wanted
 from c2vl_lab.evaluate.run import evaluate
+from c2vl_lab.evaluate.scores import load_scores, scores_file
 from c2vl_lab.evaluate.tuning import STILL, TuningConfig, tuning_by_name
 from c2vl_lab.experiment import RunConfig, load_config, load_learner, open_experiment, pretrain
 from c2vl_lab.learners.base import Views
@@ -352,6 +353,26 @@ def test_an_encoder_is_carried_to_another_set_in_its_own_joints(carried):
     assert kept["transfer"]["targets"] == record["targets"], "a later call keeps it"
 
 
+def test_poisoned_test_labels_of_the_other_set_change_scores_alone(carried, tmp_path):
+    """The set that the encoder is carried to, once with other labels on its test part."""
+    _, sets, config = carried
+    pretrain(open_experiment(config), tmp_path / "run")
+
+    def other(table, arrays):
+        tested = table.subject % 2 == 0
+        table["label"] = np.where(tested, (table.label + 1) % (table.label.max() + 1), table.label)
+
+    tables, means = [], []
+    for where in (sets["ntu"], add_set(tmp_path / "poisoned", "ntu", other)):
+        tuning = "epochs=2 least_steps=0 batch_size=8 seeds=1 watch_test=true"
+        found = evaluate(open_experiment(config), tmp_path / "run", None, "transfer", "", tuning, f"{where}:xsub")
+        tables.append(pd.read_parquet(tmp_path / "run" / "predictions-ntu-xsub.parquet"))
+        means.append(found["protocols"]["transfer"]["measures"][0]["mean"])
+    assert (tables[0]["label"] != tables[1]["label"]).all()
+    pd.testing.assert_frame_equal(*(table.drop(columns="label") for table in tables))
+    assert means[0] != means[1]
+
+
 def test_where_transfer_cannot_lead(carried, tmp_path):
     folder, sets, config = carried
     experiment = open_experiment(config)
@@ -368,3 +389,41 @@ def test_where_transfer_cannot_lead(carried, tmp_path):
     copy = add_set(tmp_path, "kin", change, [f"copy{i}" for i in range(16)], "mine")
     with pytest.raises(DataError, match="8 training clips of kin, xsub are test clips of mine, xsub"):
         to(f"{copy}:xsub")
+
+
+def test_a_suite_measures_again_what_is_to_train_otherwise_and_nothing_else(tmp_path, trained):
+    """``again=False``, as 06_benchmark asks: records stay unless their tuning is no longer the one asked for."""
+    quick = "epochs=1 least_steps=0 batch_size=12 seeds=1"
+    run_of(tmp_path, store_of(tmp_path / "store"), "untrained", "")
+
+    def ask(protocols, tuning):
+        found = evaluate(
+            opened(tmp_path / "untrained"), tmp_path / "untrained", None, protocols, "", tuning, again=False
+        )
+        return {name: own["settings"].get("settings") for name, own in found["protocols"].items()}, len(trained)
+
+    assert ask("knn,finetune", quick) == ({"knn": None, "finetune": f"default {quick}"}, 1)
+    assert ask("finetune", f"default  {quick}") == ({"knn": None, "finetune": f"default {quick}"}, 1)
+    assert ask("knn", "cmd") == ({"knn": None, "finetune": f"default {quick}"}, 1), "not asked for, so it stays"
+    assert ask("finetune", f"{quick} head_lr=0.1") == ({"knn": None, "finetune": f"default {quick} head_lr=0.1"}, 2)
+
+
+def test_the_scores_of_the_last_epoch_are_kept_beside_the_predictions(tmp_path, trained):
+    records, table = tuned(tmp_path, "finetune", f"{QUICK} seeds=1")
+    run = tmp_path / "skeletonclr"
+    (_, _, learner) = trained[0]
+    features = embed(learner.encoder, opened(run).clips[opened(run).split.test], KINECT20, "joint", 12, "cpu")
+    logits = learner.classify(torch.from_numpy(features)).detach().numpy()
+    scores = load_scores(scores_file(run, "finetune"))["finetune_0"]
+    assert scores.dtype == np.float16 and (scores.max(axis=1) == 0).all()
+    np.testing.assert_allclose(scores, logits - logits.max(axis=1, keepdims=True), atol=0.01)
+    assert (scores.argmax(axis=1) == table["finetune_0"]).all() and list(records) == ["finetune"]
+    tuned(tmp_path, "finetune", f"{QUICK} seeds=1")
+    assert len(trained) == 1, "read from the cache"
+    for path in (tmp_path / "work").rglob("tuning/*.safetensors"):
+        path.unlink()  # as a cache that was made before scores were kept
+    tuned(tmp_path, "finetune", f"{QUICK} seeds=1")
+    assert len(trained) == 2
+    (run / "features.npy").unlink()
+    evaluate(opened(run), run)
+    assert not list(run.glob("scores-*")), "of a protocol that is in the results no more"

@@ -81,12 +81,13 @@ def test_cells_are_short_and_define_nothing(path):
 
 
 def test_the_benchmark_notebook_has_every_setting_of_a_run():
+    from c2vl_lab.bench.measured import MEASURED_BY
     from c2vl_lab.bench.notebooks import notebook_parameters
     from c2vl_lab.experiment import RunConfig
 
     path = next(path for path in NOTEBOOKS if path.stem == "06_benchmark")
     found = {name: ast.literal_eval(p["default"]) for name, p in notebook_parameters(path).items()}
-    assert found.pop("run_dir") and found.pop("protocols") == ""  # where a run lies, and what it is measured by besides
+    assert found.pop("run_dir") and [found.pop(name) for name in MEASURED_BY] == [""] * len(MEASURED_BY)
     assert found == {f.name: f.default for f in dataclasses.fields(RunConfig)}
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
+
 import pytest
 from test_report import write_run
 
-from c2vl_lab.bench.published import COLUMNS, command, published, standings
+from c2vl_lab.bench.notebooks import check_parameters, find_notebook
+from c2vl_lab.bench.published import COLUMNS, NAMES, command, published, standings
 from c2vl_lab.bench.report import build_report
 from c2vl_lab.bench.report_protocols import protocol_tables
 from c2vl_lab.bench.report_tables import sections
 from c2vl_lab.bench.results import find_runs
-from c2vl_lab.cli import main
+from c2vl_lab.bench.suite import expand, load_suite, with_settings
+from c2vl_lab.cli_bench import add_bench
 from c2vl_lab.errors import DataError, MissingError
+from c2vl_lab.evaluate.protocols import check_wanted
 
 HEAD = ",".join(COLUMNS) + "\n"
 
@@ -75,30 +80,84 @@ def test_ours_stand_under_the_published_ones_measured_or_with_the_command(tmp_pa
     assert linear["accuracy"] == "87.5 ± 3.5" and linear["source"] == "2 seeds, here"
     assert by[("semi-supervised, 1 %, frozen features", "joint", "NTU-60", "x-sub")]["accuracy"] == "50.0 ± 0.0"
     like = by[("semi-supervised, 1 %", "joint", "NTU-60", "x-sub")]
-    assert like["accuracy"] == "–" and like["source"].endswith("c2vl evaluate RUN --protocols semi-finetune")
+    assert like["accuracy"] == "–" and like["source"].endswith("--set protocols=semi-finetune")
     assert by[("fine-tuned", "joint", "NTU-60", "x-sub")]["accuracy"] == "90.0 ± 0.0"
     assert by[("transfer from NTU-60", "joint", "PKU-MMD II", "x-sub")]["accuracy"] == "70.0 ± 0.0"
-    carried = by[("transfer from NTU-120", "joint", "PKU-MMD II", "x-sub")]["source"]
-    assert "dataset=ntu120" in carried and "--protocols transfer --on pku2:xsub" in carried
+    carried = by[("transfer from NTU-120", "joint", "PKU-MMD II", "x-sub")]
+    assert carried["accuracy"] == "–" and "--only pretrain_on=ntu120:xsub" in carried["source"]
     absent = by[("linear", "joint", "PKU-MMD II", "x-sub")]
     assert absent["method"] == "not run: needs the PKU-MMD licence" and absent["accuracy"] == "–"
     view = by[("linear", "three streams", "NTU-60", "x-view")]
-    assert view["method"] == "not run: needs the NTU licence" and "c2vl fuse JOINT_RUN" in view["source"]
+    assert view["method"] == "not run: needs the NTU licence"
+    assert view["source"] == "c2vl bench ntu60-xview --data DIR --only arm=full", "its report fuses the streams"
 
 
-@pytest.mark.parametrize("stream", ["joint", "bone"])
-def test_the_command_is_one_that_the_package_takes(tmp_path, capsys, monkeypatch, stream):
-    """It stops at the recordings that are not there, and at nothing before."""
-    monkeypatch.chdir(tmp_path)
-    words = command("linear", stream, "ntu60", "xsub").replace("DATA", str(tmp_path)).split()
-    assert words[0] == "c2vl" and main([*words[1:], "--dry-run"]) == 2
-    assert "ntu60: wanted .skeleton files" in capsys.readouterr().err
-    (tmp_path / "RUN").mkdir()
-    for evaluation in ("fine-tuned", "semi-supervised, 10 %", "transfer from NTU-60"):
-        bench, words = command(evaluation, stream, "pku2", "xsub").split("; ")
-        assert bench.startswith("c2vl bench") and main(words.split()[1:]) == 2
-        assert "No config.json in RUN" in capsys.readouterr().err, "the protocols are known"
-    assert "not fine-tuned ones; for one of them" in command("fine-tuned", "three streams", "ntu60", "xsub")
+def test_what_a_suite_trains_elsewhere_or_from_scratch_stands_in_its_place(tmp_path):
+    """The suite "transfer" measures the target itself; from scratch is the same beside every arm and counted once."""
+    tuned = {"finetune": {"measures": [{"name": "all labels", "mean": 0.6}]}}
+    elsewhere = {"dataset": "pku2", "protocols": tuned, "pretrained_on": {"ntu60:xsub": "00"}}
+    write_run(tmp_path / "full", "full", 0, 4, **elsewhere)
+    write_run(tmp_path / "own", "hard", 0, 4, dataset="pku2", protocols=tuned)
+    scratch = {"scratch": {"measures": [{"name": "all labels", "mean": 0.8}]}}
+    for arm in ("full", "hard"):
+        for seed in (0, 1):
+            three = {"dataset": "ntu60", "protocols": scratch, "config": {"stream": "three streams"}}
+            write_run(tmp_path / f"{arm}{seed}", arm, seed, 4, **three)
+    rows = [row for row in standings(find_runs(tmp_path)) if row["ours"] and row["accuracy"] != "–"]
+    found = {(r["evaluation"], r["stream"]): r for r in rows if not r["evaluation"].startswith("linear")}
+    assert found["transfer from NTU-60", "joint"]["accuracy"] == "60.0"
+    own = found["supervised", "three streams"]
+    assert (own["method"], own["accuracy"], own["source"]) == ("Supervised from scratch", "80.0 ± 0.0", "2 seeds, here")
+    assert ("transfer from NTU-120", "joint") not in found and len(found) == 2
+
+
+PLACES = {(r["evaluation"], r["stream"], r["dataset"], r["protocol"]) for r in published()}
+MORE = {("linear", "bone", "NTU-60", "x-sub"), ("supervised", "bone", "NTU-60", "x-sub")}
+MORE |= {(e, s, "utd-mhad", "xsub") for e in ("linear", "fine-tuned", "supervised") for s in ("joint", "three streams")}
+MORE |= {("transfer from NTU-60", s, d, "xsub") for s in ("bone", "three streams") for d in ("utd-mhad", "PKU-MMD II")}
+
+
+@pytest.mark.parametrize("place", sorted(PLACES | MORE), ids=" ".join)
+def test_the_command_is_one_that_the_package_takes(place):
+    """A shipped suite has the runs that it picks, the notebook the parameters that it sets, protocols are known."""
+    evaluation, stream, dataset, protocol = place
+    told = command(evaluation, stream, NAMES.get(dataset, dataset), protocol.replace("-", ""))
+    one_stream = told.removeprefix("streams that were carried to another set are not fused; for one of them: ")
+    first, *rest = one_stream.split("; ")
+    parser = argparse.ArgumentParser()
+    add_bench(parser)
+    for words in [first, *rest]:
+        if words == "c2vl fuse JOINT_RUN BONE_RUN MOTION_RUN":
+            continue
+        assert words.startswith("c2vl bench ")
+        options = parser.parse_args(words.split()[2:])
+        notebook = find_notebook("06_benchmark")
+        settings = check_parameters(notebook, dict(text.split("=", 1) for text in options.settings))
+        check_wanted(*(str(settings.get(name, "")) for name in ("protocols", "tuning", "transfer_to")))
+        runs = expand(with_settings(load_suite(options.suite), settings), options.preset, tuple(options.only))
+        data = {str(run.parameters["dataset"]) for run in runs}
+        source = evaluation.partition("transfer from ")[2]
+        assert data == {NAMES.get(dataset, dataset)} or data == {NAMES.get(source, source)}
+        arms = {str(run.parameters["arm"]) for run in runs}
+        assert arms == ({"supervised"} if evaluation == "supervised" and stream == "joint" else {"full"})
+        streams = {str(run.parameters.get("stream", "joint")) for run in runs}
+        assert len(streams) == (3 if stream == "three streams" and not rest and told == one_stream else 1)
+    if (dataset, "linear") in {("NTU-60", evaluation), ("NTU-120", evaluation), ("PKU-MMD II", evaluation)}:
+        assert first.split()[2].startswith(("ntu60-", "ntu120-", "pkummd-2"))
+
+
+def test_the_commands_by_name():
+    assert command("fine-tuned", "three streams", "ntu60", "xsub") == (
+        "c2vl bench ntu60-xsub --data DIR --only arm=full --set protocols=finetune"
+    )
+    assert command("semi-supervised, 1 %", "joint", "ntu60", "xview") == (
+        "c2vl bench semi --data DIR --only arm=full --only protocol=xview --set protocols=semi-finetune"
+    )
+    assert command("transfer from NTU-60", "joint", "pku2", "xsub") == (
+        "c2vl bench transfer --data DIR --only arm=full --only pretrain_on=ntu60:xsub --set protocols=finetune"
+    )
+    assert command("linear", "joint", "ntu120", "xset").startswith("c2vl bench ntu120-xset --data DIR")
+    assert command("clustering", "joint", "ntu60", "xsub") == "this package has no command for it"
 
 
 def test_the_report_shows_both(tmp_path):

@@ -27,7 +27,7 @@ from c2vl_lab.bench.machine import Machine, this_machine
 from c2vl_lab.bench.notebooks import NotebookError, executed_error, is_finished, run_notebook
 from c2vl_lab.bench.runner import run_jobs
 from c2vl_lab.bench.runs import Job, begin, is_complete, take_lock
-from c2vl_lab.bench.suite import Suite, load_suite
+from c2vl_lab.bench.suite import Suite, load_suite, run_key
 from c2vl_lab.data.datasets import store_from_arrays
 from c2vl_lab.data.layouts import NTU25
 from c2vl_lab.errors import C2VLError, ConfigError, DataError, MissingError, StorageError
@@ -208,18 +208,57 @@ def test_a_suite_from_file_to_list(notebook, tmp_path):
     assert lines[-2] == "Runs: 1 complete, 1 failed"
 
 
+def measured(notebook, protocols: str, **more) -> Job:
+    """A job that asks for protocols, and how those train that train."""
+    old = job(notebook, "p")
+    return dataclasses.replace(old, parameters=old.parameters | {"protocols": protocols, **more})
+
+
+def leave_results(done: Job, records: dict) -> None:
+    """What a job that has ended leaves."""
+    begin(done)
+    write_json(done.folder / "results.json", {"protocols": records})
+    cell = new_code_cell("1", execution_count=1, metadata={"papermill": {"status": "completed"}})
+    nbformat.write(new_notebook(cells=[cell]), done.executed)
+
+
+def test_how_a_run_is_measured_makes_no_other_run_of_it(notebook):
+    """Cards of finished runs, made before the parameters were there, stay as they are."""
+    plain, asked = job(notebook, "p"), measured(notebook, "", tuning="", transfer_to="")
+    assert asked.card == plain.card and run_key(asked.parameters) == run_key(plain.parameters)
+    other = measured(notebook, "transfer", tuning="cmd", transfer_to="pku2:xsub")
+    assert other.card["parameters"] == plain.card["parameters"] and run_key(other.parameters) == run_key(
+        plain.parameters
+    )
+    own = {"tuning": "cmd", "transfer_to": "pku2:xsub", "protocols": "transfer"}
+    assert {name: other.card[name] for name in own} == own
+
+
+def test_what_trains_is_measured_again_where_it_is_to_train_otherwise(notebook):
+    leave_results(
+        measured(notebook, "knn,finetune", tuning="cmd"),
+        {
+            "knn": {"settings": {"rule": "cosine"}},
+            "finetune": {"settings": {"settings": "cmd"}},
+            "transfer": {"settings": {"settings": "cmd", "transfer_to": "pku2:xsub"}},
+            "scratch": {"not_run": "no encoder"},
+        },
+    )
+    done = {"finetune": "cmd", "knn": "", "knn,scratch": "", "finetune,scratch": " cmd "}
+    assert all(is_complete(measured(notebook, names, tuning=tuning)) for names, tuning in done.items())
+    for tuning in ("", "default", "cmd epochs=20", "epochs=20"):
+        assert not is_complete(measured(notebook, "finetune", tuning=tuning)), tuning
+    there = {"tuning": "cmd", "transfer_to": "pku2:xsub"}
+    assert is_complete(measured(notebook, "transfer", **there))
+    assert not is_complete(measured(notebook, "transfer", **there | {"transfer_to": "pku1:xsub"}))
+
+
 def test_more_protocols_are_measured_of_a_finished_run(notebook):
-    def asked(protocols: str, **more) -> Job:
-        old = job(notebook, "p", **more)
-        return dataclasses.replace(old, parameters=old.parameters | {"protocols": protocols} if protocols else {})
+    def asked(protocols: str) -> Job:
+        return measured(notebook, protocols)
 
     one = asked("knn")
-    begin(one)
-    write_json(one.folder / "results.json", {"protocols": {"knn": {}, "semi": {}}})
-    nbformat.write(
-        new_notebook(cells=[new_code_cell("1", execution_count=1, metadata={"papermill": {"status": "completed"}})]),
-        one.executed,
-    )
+    leave_results(one, {"knn": {}, "semi": {}})
     assert asked("knn, knn").card["parameters"] == one.card["parameters"] and is_complete(one)
     assert is_complete(asked("semi,knn")), "what c2vl evaluate has measured since counts"
     more = asked("semi,robust")

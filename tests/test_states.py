@@ -14,6 +14,7 @@ from c2vl_lab.bench.cluster import Slurm
 from c2vl_lab.bench.drive import BenchOptions, describe_plan, plan_suite
 from c2vl_lab.bench.estimate import duration, earlier_runs, in_words, seconds_for
 from c2vl_lab.bench.fingerprints import NO_TRAINING, code_fingerprint
+from c2vl_lab.bench.notebooks import find_notebook
 from c2vl_lab.bench.runs import Job, begin, is_complete, take_lock
 from c2vl_lab.bench.states import State, state_of
 from c2vl_lab.bench.suite import load_suite
@@ -112,6 +113,27 @@ def test_a_package_changed_outside_of_training_keeps_the_training(tmp_path):
     assert keys()[0] != before[0] and keys()[1] == before[1]
     (package / "train.py").write_text("X = 2")
     assert keys()[1] != before[1]
+
+
+def test_a_cell_that_measures_belongs_to_no_checkpoint(tmp_path):
+    """In 06_benchmark those are marked: asking for more protocols in another way trains nothing again."""
+    book, changed = find_notebook("06_benchmark"), tmp_path / "06_benchmark.ipynb"
+
+    def keys(cell: str = "", words: str = "") -> tuple[str, str]:
+        cells = nbformat.read(book, 4)
+        for own in cells.cells:
+            own.source += words if own.id == cell else ""
+        nbformat.write(cells, changed)
+        return code_fingerprint(changed), code_fingerprint(changed, leave_out=NO_TRAINING)
+
+    code, training = keys()
+    measuring = [c.id for c in nbformat.read(book, 4).cells if "evaluate" in c.metadata.get("tags", [])]
+    assert measuring == ["check", "eval", "confusion", "protocols"]
+    for cell in measuring:
+        now = keys(cell, "\nmore = 1")
+        assert now[0] != code and now[1] == training, cell
+    assert keys("parameters", '\nmore: str = ""  # more') == (code, training)
+    assert keys("train", "\nmore = 1")[1] != training
 
 
 def earlier(work: Path, name: str, seconds: tuple[float, float], train=1000, test=500, device="CPU (x)", **config):

@@ -14,7 +14,9 @@ from c2vl_lab.bench.results import find_runs
 from c2vl_lab.data.protocols import make_split
 from c2vl_lab.errors import DataError
 from c2vl_lab.evaluate.probes import linear_probe
+from c2vl_lab.evaluate.scores import compact, save_scores, scores_file
 from c2vl_lab.evaluate.suite_streams import fuse_suite
+from c2vl_lab.evaluate.tuned_protocols import BEST
 
 STREAMS = ("joint", "bone", "motion")
 
@@ -116,4 +118,65 @@ def test_features_of_other_recordings_are_refused(suite):
     _, runs_dir = suite
     np.save(runs_dir / "full-bone-s1" / "features.npy", np.zeros((3, 7), np.float32))
     with pytest.raises(DataError, match="wanted features of 96 clips"):
+        fuse_suite(runs_dir)
+
+
+def add_tuned(runs_dir, store, stream, seed, tuning="default", damage=0):
+    """A fine-tuned encoder that is sure of a wrong class in its own third of the clips, and right in the others."""
+    folder = runs_dir / f"full-{stream}-s{seed}"
+    split = make_split(store, "xsub")
+    truth, place = store.labels[split.test], STREAMS.index(stream)
+    shown = np.where(np.arange(len(truth)) % 3 == place, (truth + 1) % 6, truth)
+    scores = {f"finetune_{s}": compact(2 * np.eye(6)[(shown + damage) % 6] + 0.1 * s) for s in (seed, seed + 1)}
+    save_scores(scores_file(folder, "finetune"), scores)
+    table = pd.read_parquet(folder / "predictions.parquet").assign(**dict.fromkeys(scores, shown))
+    table.to_parquet(folder / "predictions.parquet")
+    results = json.loads((folder / "results.json").read_text())
+    own = {"name": "all labels", "values": [0.6, 0.6], "mean": 0.6, "unit": "share"}
+    best = own | {"name": f"all labels; {BEST}"}
+    record = {"title": "Fine-tuned", "settings": {"settings": tuning, "seeds": [seed, seed + 1]}}
+    results["protocols"] = {"finetune": record | {"measures": [own, best], "predictions": list(scores)}}
+    (folder / "results.json").write_text(json.dumps(results))
+
+
+def added(runs_dir, seed):
+    return next(r for r in find_runs(runs_dir) if "scores added" in r.label and r.parameters["seed"] == seed)
+
+
+def test_fine_tuned_encoders_are_fused_seed_by_seed_and_the_best_epochs_are_not(suite):
+    store, runs_dir = suite
+    fuse_suite(runs_dir)
+    assert "protocols" not in added(runs_dir, 0).results
+    for stream in STREAMS:
+        add_tuned(runs_dir, store, stream, 0)
+    fuse_suite(runs_dir)  # there are scores now, so it is done again
+    run = added(runs_dir, 0)
+    record = run.results["protocols"]["finetune"]
+    (measure,) = record["measures"]
+    assert measure["values"] == [1.0, 1.0] and measure["name"] == "all labels" and record["title"] == "Fine-tuned"
+    assert record["settings"]["weights"] == {"joint": 0.6, "bone": 0.6, "motion": 0.4}
+    assert record["settings"]["seeds"] == [0, 1] and "last epoch of three encoders" in record["settings"]["fused"]
+    kept = pd.read_parquet(run.path / "predictions.parquet")
+    assert (kept["finetune_0"] == kept["label"]).all() and (kept["finetune_1"] == kept["label"]).all()
+    numbers = sections(find_runs(runs_dir), "Full")[0].numbers
+    (number,) = [n for n in numbers if n.label == run.label and n.protocol == "finetune"]
+    assert number.mean == 1.0 and number.right is not None
+    joined = next(r for r in find_runs(runs_dir) if "features joined" in r.label)
+    assert "protocols" not in joined.results
+
+
+def test_fine_tuned_encoders_that_do_not_belong_together_are_not_fused(suite):
+    store, runs_dir = suite
+    for stream in STREAMS[:2]:
+        add_tuned(runs_dir, store, stream, 0)
+    fuse_suite(runs_dir)
+    assert added(runs_dir, 0).results["protocols"]["finetune"]["not_run"] == "not fused: no scores of motion were kept"
+    add_tuned(runs_dir, store, "motion", 0, tuning="cmd")
+    fuse_suite(runs_dir)
+    assert "motion were trained by different settings" in added(runs_dir, 0).results["protocols"]["finetune"]["not_run"]
+    add_tuned(runs_dir, store, "motion", 0, damage=1)
+    with pytest.raises(DataError, match="its scores are not those of finetune_0"):
+        fuse_suite(runs_dir)
+    scores_file(runs_dir / "full-motion-s0", "finetune").write_bytes(b"torn")
+    with pytest.raises(DataError, match="not readable"):
         fuse_suite(runs_dir)

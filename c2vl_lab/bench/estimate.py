@@ -13,7 +13,7 @@ from c2vl_lab.artifacts import read_json
 from c2vl_lab.bench.notebooks import notebook_parameters
 from c2vl_lab.bench.runs import Job
 from c2vl_lab.bench.states import State
-from c2vl_lab.bench.suite import is_place
+from c2vl_lab.bench.suite import shapes_run
 from c2vl_lab.data.protocols import RULES
 from c2vl_lab.errors import C2VLError
 
@@ -69,7 +69,7 @@ def seconds_for(job: Job, state: State, known: list[Earlier], gpu: bool) -> floa
     """
     own = _filled(job)
     like = [run for run in known if run.gpu == gpu]
-    names = [name for name in job.parameters if not is_place(name) and name not in ("seed", "protocols")]
+    names = [name for name in job.parameters if shapes_run(name) and name != "seed"]
     for wanted in (names, SAME_SET, COST):
         fit = [run for run in like if all(run.parameters.get(name) == own.get(name) for name in wanted)]
         scaled = [_scaled(run, own, by_clips=wanted is COST) for run in fit]

@@ -141,7 +141,8 @@ def _digest(path: Path, size: int, changed: int) -> str:
 def code_fingerprint(notebook: Path, package: Path = PACKAGE, leave_out: tuple[str, ...] = NO_NUMBERS) -> str:
     """What a notebook computes with: its own cells and every module of the package that they lead to.
 
-    Comments, docstrings and layout do not count, so that a better sentence does not cost a new run.
+    Comments, docstrings and layout do not count, so that a better sentence does not cost a new run; nor do cells that
+    bear the name of what is left out as a tag: a cell tagged ``evaluate`` measures what the others have trained.
 
     Args:
         notebook: the notebook's file.
@@ -150,7 +151,8 @@ def code_fingerprint(notebook: Path, package: Path = PACKAGE, leave_out: tuple[s
     """
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     code = [cell for cell in cells if cell["cell_type"] == "code"]
-    sources = ["".join(c["source"]) for c in code if "parameters" not in c.get("metadata", {}).get("tags", [])]
+    apart = {"parameters", *leave_out}
+    sources = ["".join(c["source"]) for c in code if apart.isdisjoint(c.get("metadata", {}).get("tags", []))]
     trees = [_parsed(source) for source in sources]
     used: dict[str, str] = {}
     waiting = [path for tree in trees for path in _imported(tree, package)]

@@ -18,7 +18,12 @@ NAMES = {"NTU-60": "ntu60", "NTU-120": "ntu120", "PKU-MMD I": "pku1", "PKU-MMD I
 LICENCE = {"ntu60": "NTU", "ntu120": "NTU", "pku1": "PKU-MMD", "pku2": "PKU-MMD"}
 SEMI, TRANSFER = "semi-supervised, ", "transfer from "
 FROZEN = ", frozen features"
-NO_FUSION = "this package fuses probes of three streams, not fine-tuned ones; for one of them: "
+# the suites that come with the package, by data set and protocol
+SUITES = {("ntu60", "xsub"): "ntu60-xsub", ("ntu60", "xview"): "ntu60-xview", ("ntu120", "xsub"): "ntu120-xsub"}
+SUITES |= {("ntu120", "xset"): "ntu120-xset", ("pku1", "xsub"): "pkummd-1", ("pku2", "xsub"): "pkummd-2"}
+FEW_LABELS, CARRIED = ("ntu60",), {"pku2:xsub": ("pku1", "ntu60", "ntu120")}  # what suites semi and transfer hold
+STREAMS = ("joint", "bone", "motion")
+SCRATCH = "Supervised from scratch"
 
 
 def published(extra: str | Path = "") -> list[dict[str, str]]:
@@ -93,53 +98,74 @@ def _code(row: Mapping[str, str]) -> str:
 
 
 def command(evaluation: str, stream: str, dataset: str, protocol: str) -> str:
-    """What one types to get our number beside a published one; DATA is the folder of the published files."""
-    bench = f"c2vl bench own --preset full --data DATA --set dataset={dataset} --set protocol={protocol}"
-    one, three = f"{bench} --set stream={stream}", stream == "three streams"
-    if evaluation == "linear" and three:
-        each = "; ".join(f"{bench} --set stream={own}" for own in ("joint", "bone", "motion"))
-        return f"{each}; c2vl fuse JOINT_RUN BONE_RUN MOTION_RUN"
-    if evaluation == "linear":
-        return one
-    if evaluation == "supervised" and not three:
-        return f"{one} --only arm=supervised"
-    if evaluation == "supervised":
-        return NO_FUSION + f"{bench} --set stream=joint --only arm=supervised"
-    if evaluation == "fine-tuned":
-        tuned = "--protocols finetune"
-    elif evaluation.startswith(SEMI):
-        tuned = "--protocols semi-finetune"
-    elif evaluation.startswith(TRANSFER):
-        source = evaluation.removeprefix(TRANSFER)
-        bench = bench.replace(f"dataset={dataset}", f"dataset={NAMES.get(source, source)}")
-        tuned = f"--protocols transfer --on {dataset}:{protocol}"
-    else:
+    """What one types to get our number beside a published one; DIR is the folder of the published files.
+
+    Three streams are trained one after the other by the same suite, whose report fuses them. A data set without a suite
+    of its own takes the suite "own".
+    """
+    three, source = stream == "three streams", evaluation.removeprefix(TRANSFER)
+    if source != evaluation:
+        return _carried(NAMES.get(source, source), "joint" if three else stream, f"{dataset}:{protocol}", three)
+    tuned = {"fine-tuned": "finetune", "supervised": "scratch"}.get(evaluation, "")
+    tuned = "semi-finetune" if evaluation.startswith(SEMI) else tuned
+    if not tuned and evaluation != "linear":
         return "this package has no command for it"
-    own = "joint" if three else stream
-    return (NO_FUSION if three else "") + f"{bench} --set stream={own}; c2vl evaluate RUN {tuned}"
+    more = f" --set protocols={tuned}" if tuned else ""
+    if evaluation == "supervised" and not three:
+        return _bench(dataset, protocol, stream, "supervised")
+    if tuned == "semi-finetune" and dataset in FEW_LABELS and stream == "joint":
+        return f"c2vl bench semi --data DIR --only arm=full --only protocol={protocol}{more}"
+    if three and (dataset, protocol) not in SUITES:
+        each = "; ".join(_bench(dataset, protocol, own) + more for own in STREAMS)
+        return f"{each}; c2vl fuse JOINT_RUN BONE_RUN MOTION_RUN"
+    return _bench(dataset, protocol, "" if three else stream) + more
+
+
+def _bench(dataset: str, protocol: str, stream: str, arm: str = "full") -> str:
+    """The command that trains and measures an arm on a stream, or on all three."""
+    suite = SUITES.get((dataset, protocol))
+    only = f" --only arm={arm}"
+    if not suite:
+        own = f"--set dataset={dataset} --set protocol={protocol} --set stream={stream}"
+        return f"c2vl bench own --preset full --data DIR {own}{only}"
+    if arm == "supervised":  # the suites have it on joints alone; another stream is trained by a protocol
+        arms = f" --only arm=full --only stream={stream} --set protocols=scratch"
+        return f"c2vl bench {suite} --data DIR" + (only if stream == "joint" else arms)
+    return f"c2vl bench {suite} --data DIR{only}" + (f" --only stream={stream}" if stream else "")
+
+
+def _carried(source: str, stream: str, target: str, three: bool) -> str:
+    """The command that carries an encoder to another set and trains it on there."""
+    alone = "streams that were carried to another set are not fused; for one of them: " if three else ""
+    if source in CARRIED.get(target, ()) and stream == "joint":
+        only = f"--only arm=full --only pretrain_on={source}:xsub"
+        return f"{alone}c2vl bench transfer --data DIR {only} --set protocols=finetune"
+    return f"{alone}{_bench(source, 'xsub', stream)} --set protocols=transfer --set transfer_to={target}"
 
 
 def _measured(runs: Sequence[Run], evaluation: str, stream: str, dataset: str, protocol: str) -> dict[str, list[float]]:
     """Arm to one accuracy in % a seed."""
-    found: dict[str, list[float]] = {}
+    found: dict[str, dict[object, float]] = {}
     source = evaluation.removeprefix(TRANSFER) if evaluation.startswith(TRANSFER) else ""
     for run in runs:
-        if source:
-            same = run.results.get("dataset") == NAMES.get(source, source)
-        else:
-            same = run.results.get("dataset") == dataset and run.results.get("split", {}).get("protocol") == protocol
+        here = run.results.get("dataset") == dataset and run.results.get("split", {}).get("protocol") == protocol
+        same = here or run.results.get("dataset") == NAMES.get(source, source) if source else here
         if run.status != "complete" or not same or run.parameters.get("stream", "joint") != stream:
             continue
-        value = _transferred(run, f"{dataset}:{protocol}") if source else _value(run, evaluation)
+        value = _transferred(run, source, f"{dataset}:{protocol}") if source else _value(run, evaluation)
         if value is not None:
-            found.setdefault(run.label, []).append(100 * value)
-    return found
+            scratch = evaluation == "supervised" and run.arm != "supervised"  # the same beside every arm
+            own = found.setdefault(SCRATCH if scratch else run.label, {})
+            own[run.seed if scratch else run.path] = 100 * value
+    return {label: list(values.values()) for label, values in found.items()}
 
 
 def _value(run: Run, evaluation: str) -> float | None:
     """A run's accuracy in an evaluation, where it has one; supervised numbers stand under "supervised" alone."""
-    if run.arm == "supervised" or evaluation == "supervised":
-        return run.results["metrics"].get("own_head") if run.arm == evaluation == "supervised" else None
+    if evaluation == "supervised" and run.arm != "supervised":
+        return _mean(run.results.get("protocols", {}).get("scratch", {}), "all labels")
+    if run.arm == "supervised":
+        return run.results["metrics"].get("own_head") if evaluation == "supervised" else None
     if evaluation == "linear":
         return run.results["metrics"].get("linear")
     if evaluation == "fine-tuned":
@@ -151,10 +177,13 @@ def _value(run: Run, evaluation: str) -> float | None:
     return None
 
 
-def _transferred(run: Run, target: str) -> float | None:
-    """A run's accuracy on another set, fine-tuned there."""
-    targets = run.results.get("protocols", {}).get("transfer", {}).get("targets", {})
-    return _mean(targets.get(target, {}), "fine-tuned")
+def _transferred(run: Run, source: str, target: str) -> float | None:
+    """A run's accuracy on another set, fine-tuned there: carried there, or trained elsewhere and measured there."""
+    protocols = run.results.get("protocols", {})
+    if run.results.get("dataset") == NAMES.get(source, source):
+        return _mean(protocols.get("transfer", {}).get("targets", {}).get(target, {}), "fine-tuned")
+    elsewhere = [name.partition(":")[0] for name in run.results.get("pretrained_on", ())]
+    return _mean(protocols.get("finetune", {}), "all labels") if elsewhere == [NAMES.get(source, source)] else None
 
 
 def _mean(record: Mapping[str, Any], begins: str) -> float | None:

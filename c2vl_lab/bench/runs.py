@@ -14,13 +14,14 @@ from typing import Any
 
 from c2vl_lab.artifacts import read_json, write_json
 from c2vl_lab.bench.locks import LEASE_FILE, LOCK, FolderLock, take_folder
+from c2vl_lab.bench.measured import MEASURED_BY, PROTOCOLS, TRANSFER_TO, TUNING, as_asked
 from c2vl_lab.bench.notebooks import executed_error, is_finished
-from c2vl_lab.bench.suite import PROTOCOLS, shapes_run
+from c2vl_lab.bench.suite import shapes_run
 from c2vl_lab.errors import C2VLError
 
 # files of which a kill may leave the half that was to be renamed
 HALVES = ("run.json.", "parameters.json.", "results.json.", "predictions", "features", "config.json.", "lease-")
-HALVES += ("made.json.",)
+HALVES += ("made.json.", "scores-")
 MEASURED = ("results.json", "predictions.parquet", "features.npy")  # what a run's evaluation leaves
 
 
@@ -66,7 +67,8 @@ class Job:
     def card(self) -> dict[str, Any]:
         """What ``run.json`` says of a run done now."""
         plain = {name: value for name, value in self.parameters.items() if shapes_run(name)}
-        more: dict[str, Any] = {"training": self.training, PROTOCOLS: self.parameters.get(PROTOCOLS, "")}
+        more: dict[str, Any] = {"training": self.training}
+        more |= {name: self.parameters.get(name, "") for name in MEASURED_BY}
         more["devices"] = self.devices if self.devices > 1 else 0
         card = {"id": self.id, "label": self.label, "parameters": plain, "code": self.code, "data": self.data}
         return card | {name: value for name, value in more.items() if value}
@@ -91,11 +93,14 @@ def is_trained(job: Job, old: dict[str, Any]) -> bool:
 
 
 def _is_measured(job: Job, old: dict[str, Any]) -> bool:
-    """Whether every protocol that is asked for was asked for when the results were made, or has been measured since."""
+    """Whether every protocol that is asked for was asked for when the results were made, or has been measured since.
+
+    Those that train the encoder count as measured where they trained it as is asked for now.
+    """
     wanted, known = (_names(own.get(PROTOCOLS, "")) for own in (job.card, old))
-    if wanted <= known:
-        return True
-    return wanted <= known | set(read_json(job.folder / job.result).get("protocols", {})) if job.result else False
+    records = read_json(job.folder / job.result).get(PROTOCOLS, {}) if wanted and job.result else {}
+    how = str(job.parameters.get(TUNING, "")), str(job.parameters.get(TRANSFER_TO, ""))
+    return wanted <= known | set(records) and all(as_asked(records.get(name, {}), *how) for name in wanted)
 
 
 def _names(text: str) -> set[str]:

@@ -10,13 +10,13 @@ from typing import Any
 import yaml
 
 from c2vl_lab.artifacts import fingerprint
+from c2vl_lab.bench.measured import MEASURED_BY
 from c2vl_lab.bench.resources import resources_of
 from c2vl_lab.config import from_dict
 from c2vl_lab.errors import ConfigError, DataError, MissingError, choose, near_miss
 from c2vl_lab.recipes import with_recipe
 
 SUITES_DIR = Path(__file__).parent / "suites"
-PROTOCOLS = "protocols"  # the parameter that says what a run is measured by besides; it trains nothing
 PLACES = ("data_dir", "work_dir", "run_dir", "device", "command")
 
 
@@ -157,8 +157,8 @@ def _free_presets(suite: Suite) -> list[str]:
 def with_settings(suite: Suite, settings: dict[str, Any]) -> Suite:
     """A suite with some parameters set for all its runs: one's own store, another protocol, fewer epochs.
 
-    The name gets what was set, so that runs and report have folders of their own; not where only ``protocols`` was set:
-    these are measured of the suite's runs, of finished ones too.
+    The name gets what was set, so that runs and report have folders of their own; not where only what runs are
+    measured by was set (protocols, tuning, transfer_to): that is measured of the suite's runs, of finished ones too.
 
     Args:
         suite: as its file says it.
@@ -218,7 +218,7 @@ def run_key(parameters: dict[str, Any]) -> str:
 
 def shapes_run(name: str) -> bool:
     """Whether a parameter changes what is trained, and with it every number."""
-    return not is_place(name) and name != PROTOCOLS
+    return not is_place(name) and name not in MEASURED_BY
 
 
 def is_place(name: str) -> bool:

@@ -18,6 +18,7 @@ from c2vl_lab.evaluate.probes import linear_probe
 
 # The field's fixed weights (AimCLR's and CTR-GCN's ensembles). None are searched, least of all on test labels.
 STREAM_WEIGHTS = {"joint": 0.6, "bone": 0.6, "motion": 0.4}
+Record = dict[str, Any]
 SAME = ("dataset", "protocol", "seed", "arm")  # what three runs must share
 
 
@@ -96,17 +97,44 @@ def fused(scores: Mapping[str, np.ndarray]) -> np.ndarray:
     return sum(STREAM_WEIGHTS[stream] * rows for stream, rows in scores.items()).argmax(axis=1)  # type: ignore[union-attr]
 
 
-def save_fusion(outcome: Outcome, store: SkeletonStore, output: str | Path) -> dict[str, Any]:
-    """Write ``fusion.json`` and, for paired tests, ``predictions.parquet`` into a folder; the content of the former."""
+def save_fusion(
+    outcome: Outcome,
+    store: SkeletonStore,
+    output: str | Path,
+    tuned: Mapping[str, Record | Outcome] | None = None,
+) -> dict[str, Any]:
+    """Write ``fusion.json`` and, for paired tests, ``predictions.parquet`` into a folder; the content of the former.
+
+    Args:
+        outcome: of :func:`fuse_runs`.
+        store: the recordings.
+        output: the folder.
+        tuned: of :func:`c2vl_lab.evaluate.tuned_fusion.fuse_tuned`; under ``protocols``, as in a run's results.
+    """
     output = Path(output)
     names = outcome.kept["tested"]
     rows = [store.names.index(name) for name in names]
     truth = store.labels[rows]
     record = {"title": "Three streams", **outcome.record(truth, store.classes)}
+    records, columns = in_run(tuned or {}, truth, store.classes)
+    record |= {"protocols": records} if records else {}
     with atomic_path(output / "predictions.parquet") as temporary:
-        pd.DataFrame({"name": names, "label": truth, **outcome.predicted}).to_parquet(temporary, index=False)
+        table = {"name": names, "label": truth, **outcome.predicted, **columns}
+        pd.DataFrame(table).to_parquet(temporary, index=False)
     write_json(output / "fusion.json", record)
     return record
+
+
+def in_run(
+    tuned: Mapping[str, Record | Outcome], truth: np.ndarray, classes: list[str]
+) -> tuple[Record, dict[str, np.ndarray]]:
+    """Fused protocols in the form of a run's: records for ``results.json``, and columns of predictions."""
+    records: Record = {}
+    columns: dict[str, np.ndarray] = {}
+    for name, own in tuned.items():
+        records[name] = own.record(truth, classes) if isinstance(own, Outcome) else own
+        columns |= own.predicted if isinstance(own, Outcome) else {}
+    return records, columns
 
 
 def _shared(card: dict[str, Any]) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from c2vl_lab.artifacts import atomic_path, read_json, write_json
+from c2vl_lab.bench.measured import as_asked
 from c2vl_lab.data.copies import copies_of_training
 from c2vl_lab.evaluate.about import about_encoder, about_run, about_targets
 from c2vl_lab.evaluate.language import retrieval, zero_shot
@@ -20,6 +21,8 @@ from c2vl_lab.evaluate.outcome import class_record
 from c2vl_lab.evaluate.probes import linear_probe
 from c2vl_lab.evaluate.protocols import PROTOCOLS, check_wanted, run_protocols
 from c2vl_lab.evaluate.rows import share
+from c2vl_lab.evaluate.scores import FILES as SCORES
+from c2vl_lab.evaluate.scores import scores_file
 from c2vl_lab.evaluate.spaces import class_points, joint_space, run_features
 from c2vl_lab.evaluate.subject import Subject
 from c2vl_lab.experiment import Experiment, load_learner
@@ -52,7 +55,7 @@ def evaluate(
     Args:
         experiment: an opened experiment.
         run_dir: folder of the run (holds the checkpoint of a trained arm); gets ``results.json``,
-            ``predictions.parquet`` and ``features.npy``.
+            ``predictions.parquet`` and ``features.npy``, and ``scores-*.safetensors`` of protocols that train.
         progress: receives a line for each step.
         protocols: more protocols of :data:`~c2vl_lab.evaluate.protocols.PROTOCOLS`, with commas between, or "all";
             their numbers stand under ``protocols`` in the results, their predictions in columns of their own. What an
@@ -62,7 +65,8 @@ def evaluate(
         tuning: how the protocols that train the encoder do it, see
             :func:`~c2vl_lab.evaluate.tuning.tuning_by_name`. The run's checkpoint stays as it is.
         transfer_to: the sets of the protocol "transfer", with their protocols, such as "utd-mhad:xsub".
-        again: measure a protocol also where an earlier call has measured it of the same features and labels.
+        again: measure a protocol also where an earlier call has measured it of the same features and labels (by the
+            same ``tuning`` and ``transfer_to`` where it trains).
 
     Returns:
         The content of ``results.json``.
@@ -104,7 +108,12 @@ def evaluate(
         say,
     )
     about = {"name": [experiment.store.names[i] for i in test], "label": labels[test]}
-    earlier, kept = _earlier(run_dir, features, about, wanted if again else ())
+    earlier, kept = _earlier(
+        run_dir,
+        features,
+        about,
+        lambda name, own: name not in wanted or (not again and as_asked(own, tuning, transfer_to)),
+    )
     records, columns = run_protocols(subject, tuple(name for name in wanted if name not in earlier), say)
     records, columns = {n: r for n in PROTOCOLS if (r := (earlier | records).get(n))}, kept | columns
     rows = read_metrics(run_dir / "metrics.jsonl")
@@ -174,13 +183,13 @@ def _own_head(learner: SupervisedLearner, features: np.ndarray, labels: np.ndarr
 
 
 def _earlier(
-    run_dir: Path, features: np.ndarray, about: dict[str, Any], again: tuple[str, ...]
+    run_dir: Path, features: np.ndarray, about: dict[str, Any], stays: Callable[[str, dict[str, Any]], bool]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What an earlier call measured of exactly these features, clips and labels, without what is asked again."""
+    """What an earlier call measured of exactly these features, clips and labels, as far as it stays."""
     files = [run_dir / name for name in ("results.json", "features.npy", "predictions.parquet")]
     if not all(path.is_file() for path in files):
         return {}, {}
-    records = {name: own for name, own in read_json(files[0]).get("protocols", {}).items() if name not in again}
+    records = {name: own for name, own in read_json(files[0]).get("protocols", {}).items() if stays(name, own)}
     known = np.load(files[1], allow_pickle=False)
     if not records or not np.array_equal(known, features.astype(np.float32), equal_nan=True):
         return {}, {}
@@ -200,5 +209,8 @@ def _save(run_dir: Path, features: np.ndarray, table: dict[str, Any], result: di
     kept = {own["file"] for own in result.get("protocols", {}).get("transfer", {}).get("targets", {}).values()}
     for path in run_dir.glob("predictions-*.parquet"):
         if path.name not in kept:  # of other weights, or of a set that is no longer asked for
+            path.unlink()
+    for path in run_dir.glob(SCORES):
+        if path not in [scores_file(run_dir, name) for name in result.get("protocols", {})]:
             path.unlink()
     write_json(run_dir / "results.json", result)

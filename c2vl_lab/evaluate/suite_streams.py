@@ -2,7 +2,8 @@
 
 Each fusion becomes a folder ``fused/<name>`` among the runs, with results and predictions in the form of a run's, so
 that every table and paired test treats it as one more arm, whose name says what was fused. Scores are the logits of
-three linear probes, added at the field's fixed weights; features are set one behind the other.
+three linear probes, added at the field's fixed weights; features are set one behind the other. Where the three runs
+have measured a protocol that trains the encoder, the row of added scores has the sum of these encoders' logits too.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from c2vl_lab.data.copies import copies_of_training
 from c2vl_lab.data.datasets import open_dataset
 from c2vl_lab.data.protocols import Split, make_split
 from c2vl_lab.data.store import SkeletonStore
-from c2vl_lab.evaluate.fusion import STREAM_WEIGHTS, fuse_runs, stream_features
+from c2vl_lab.evaluate.fusion import STREAM_WEIGHTS, fuse_runs, in_run, stream_features
 from c2vl_lab.evaluate.neighbours import nearest_neighbours
 from c2vl_lab.evaluate.outcome import class_record
 from c2vl_lab.evaluate.rows import share, unit
+from c2vl_lab.evaluate.scores import FILES as SCORES
+from c2vl_lab.evaluate.tuned_fusion import fuse_tuned
 
 VERSION = 1  # raised when a fusion's numbers change
 WAYS = {"scores added": "logits_added", "features joined": "features_joined"}
@@ -67,7 +70,8 @@ def fuse_suite(
     found = []
     for runs in _triples(find_runs(runs_dir)):
         folders = {way: runs_dir / FUSED / _name(runs["joint"], way) for way in WAYS}
-        inputs = fingerprint(VERSION, [file_sha256(runs[s].path / "features.npy") for s in STREAM_WEIGHTS])
+        kept = [path for s in STREAM_WEIGHTS for path in (runs[s].path / "features.npy", *_scores(runs[s]))]
+        inputs = fingerprint(VERSION, [file_sha256(path) for path in kept])
         found += list(folders.values())
         if all(_known(folder) == inputs for folder in folders.values()):
             continue
@@ -104,6 +108,11 @@ def _name(joint: Run, way: str) -> str:
     return f"{slug}-s{joint.parameters['seed']}-{_key(joint)}"
 
 
+def _scores(run: Run) -> list[Path]:
+    """The files of scores that a run keeps."""
+    return sorted(run.path.glob(SCORES))
+
+
 def _known(folder: Path) -> str:
     """What an earlier fusion was made from."""
     path = folder / "results.json"
@@ -117,13 +126,16 @@ def _fuse(runs: dict[str, Run], folders: dict[str, Path], inputs: str, store: Sk
     place = {name: index for index, name in enumerate(store.names)}
     test = np.array([place[name] for name in outcome.kept["tested"]])
     copied = np.isin(test, split.test[copies_of_training(store, split)])
+    tuned = fuse_tuned(store, split, {stream: run.path for stream, run in runs.items()})
     for way, folder in folders.items():
         predicted = {"linear": outcome.predicted[f"fused_{WAYS[way]}"]}
         if way == "features joined":
             predicted |= _neighbours(runs, store, split, test)
         card = _card(runs, way, store.labels[test], predicted, copied)
+        records, columns = in_run(tuned if way == "scores added" else {}, store.labels[test], store.classes)
+        card |= {"protocols": records} if records else {}
         card["fused"] = outcome.settings | {"way": way, "inputs": inputs}
-        table = {"name": outcome.kept["tested"], "label": store.labels[test], **predicted}
+        table = {"name": outcome.kept["tested"], "label": store.labels[test], **predicted, **columns}
         label = f"{joint.label}, three streams, {way}"
         with atomic_folder(folder) as temporary:
             pd.DataFrame(table).to_parquet(temporary / "predictions.parquet", index=False)

@@ -55,6 +55,7 @@ def transfer(subject: Subject) -> Outcome:
     kept = {"targets": targets, "confusion": first["confusion"], "per_class": first["per_class"]}
     settings = {
         "on": list(targets),
+        "transfer_to": subject.transfer_to,
         "skeletons": "; ".join(f"{name}: {own['skeleton']}" for name, own in targets.items()),
         "probe": "logistic regression on frozen features, its strength chosen inside the training part",
         "from scratch": "the same joints, settings and seeds, with random weights",

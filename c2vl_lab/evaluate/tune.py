@@ -17,6 +17,7 @@ from c2vl_lab.config import to_dict
 from c2vl_lab.data.joined import JoinedClips
 from c2vl_lab.data.transforms import VERSION as PREPARED
 from c2vl_lab.evaluate.rows import share
+from c2vl_lab.evaluate.scores import compact, load_scores, save_scores
 from c2vl_lab.evaluate.spaces import features_of
 from c2vl_lab.evaluate.tuning import TuningConfig
 from c2vl_lab.experiment import Experiment
@@ -54,10 +55,12 @@ class Tuned:
 
     Attributes:
         predicted: (m,) classes of the test clips by the weights of the last epoch.
+        scores: (m, C) their scores, of :func:`~c2vl_lab.evaluate.scores.compact`.
         best: the best accuracy that any epoch had on the test clips, chosen by their labels; None: nobody looked.
     """
 
     predicted: np.ndarray
+    scores: np.ndarray
     best: float | None
 
 
@@ -83,19 +86,25 @@ def tune(task: Task, settings: TuningConfig, seed: int, say: Callable[[str], Non
     config = settings.fit_config(experiment.config, len(task.train), seed)
     start = Start(task.weights, settings.encoder_lr / settings.head_lr, settings.batch_norm == "frozen")
     if settings.watch_test:
-        start = replace(start, watch=lambda learner: {"test": share(_predict(task, learner), labels[task.test])})
+        watched = task.test
+        start = replace(
+            start, watch=lambda learner: {"test": share(_logits(task, learner).argmax(axis=1), labels[watched])}
+        )
     path = _kept_at(task, config, start)
+    beside = path.with_suffix(".safetensors")
     with only_writer(path):
-        if not path.exists():
+        if not (path.exists() and beside.exists()):
             begun, folder = time.perf_counter(), path.with_suffix("")
             with signals_as_stop() as stop:
                 learner = fit(config, _data(task), folder, experiment.device, _sparse(say, what), stop, start)
             best = _best(folder, config.epochs) if settings.watch_test else None
-            found = {"predicted": _predict(task, learner).tolist(), "best": best}
+            logits = _logits(task, learner)
+            save_scores(beside, {"scores": compact(logits)})
+            found = {"predicted": logits.argmax(axis=1).tolist(), "best": best}
             write_json(path, {**found, "seconds": time.perf_counter() - begun})
             shutil.rmtree(folder, ignore_errors=True)
     found = read_json(path)
-    return Tuned(np.array(found["predicted"], np.int64), found["best"])
+    return Tuned(np.array(found["predicted"], np.int64), load_scores(beside)["scores"], found["best"])
 
 
 def _data(task: Task) -> TrainingSet:
@@ -124,15 +133,15 @@ def _kept_at(task: Task, config: FitConfig, start: Start) -> Path:
 
 
 @torch.no_grad()
-def _predict(task: Task, learner: Learner) -> np.ndarray:
-    """(m,) classes of the test clips, whole and without augmentation."""
+def _logits(task: Task, learner: Learner) -> np.ndarray:
+    """(m, C) of the test clips, whole and without augmentation."""
     assert isinstance(learner, SupervisedLearner)
     experiment = task.experiment
     part = JoinedClips(
         [(experiment.clips, task.test)], [experiment.layout], experiment.layout, experiment.clips.shape[2]
     )
     features = torch.from_numpy(features_of(experiment, learner.encoder)(part)).to(experiment.device)
-    return learner.classify(features).argmax(dim=1).cpu().numpy()
+    return learner.classify(features).float().cpu().numpy()
 
 
 def _best(folder: Path, epochs: int) -> float:

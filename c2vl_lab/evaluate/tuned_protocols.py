@@ -9,10 +9,12 @@ import numpy as np
 from c2vl_lab.data.copies import copies_of_training
 from c2vl_lab.evaluate.few_labels import SHARES, draw_labelled
 from c2vl_lab.evaluate.outcome import Measure, Outcome, accuracy_measure
+from c2vl_lab.evaluate.scores import save_scores, scores_file
 from c2vl_lab.evaluate.subject import Subject
 from c2vl_lab.evaluate.tune import Task, Tuned, tune
 
 BEST = "best epoch on the test part, chosen by its labels: no result"
+COPIES_OUT = "copies of training clips left out"
 
 
 def finetune(subject: Subject) -> Outcome:
@@ -60,8 +62,9 @@ def _all_labels(subject: Subject, kind: str) -> Outcome:
     copies = np.isin(subject.test, experiment.split.test[copies_of_training(experiment.store, experiment.split)])
     if copies.any() and not copies.all():
         kept = [own.predicted[~copies] for own in found]
-        measures.append(accuracy_measure("all labels, copies of training clips left out", kept, truth[~copies]))
-    predicted = {f"{kind}_{seed}": own.predicted for seed, own in zip(seeds, found, strict=True)}
+        measures.append(accuracy_measure(f"all labels, {COPIES_OUT}", kept, truth[~copies]))
+    named = {f"{kind}_{seed}": own for seed, own in zip(seeds, found, strict=True)}
+    predicted = _kept(subject, kind, named)
     return Outcome({**_told(subject, kind), "seeds": list(seeds)}, measures, predicted)
 
 
@@ -71,7 +74,7 @@ def _few_labels(subject: Subject, kind: str) -> Outcome:
     seeds = subject.first_seeds(settings.draws)
     labels, truth = subject.parts[1], subject.parts[3]
     measures: list[Measure] = []
-    predicted: dict[str, np.ndarray] = {}
+    named: dict[str, Tuned] = {}
     drawn: dict[str, dict[str, list[str]]] = {}
     for share in SHARES:
         draws = {seed: subject.train[draw_labelled(labels, share, seed)] for seed in seeds}
@@ -80,10 +83,16 @@ def _few_labels(subject: Subject, kind: str) -> Outcome:
             what = f"{kind}, {name} of the labels, draw {seed}"
             found.append(tune(task_of(subject, kind, rows), settings, seed, subject.say, what))
         measures += measured(f"{name} of the labels ({len(draws[seeds[0]])} clips)", found, truth)
-        predicted |= {f"semi_{kind}_{100 * share:g}_{s}": own.predicted for s, own in zip(seeds, found, strict=True)}
+        named |= {f"semi_{kind}_{100 * share:g}_{s}": own for s, own in zip(seeds, found, strict=True)}
         drawn[name] = {str(seed): [subject.experiment.store.names[i] for i in rows] for seed, rows in draws.items()}
-    draw = "per class, at least one clip a class"
+    draw, predicted = "per class, at least one clip a class", _kept(subject, f"semi-{kind}", named)
     return Outcome({**_told(subject, kind), "draw": draw, "seeds": list(seeds)}, measures, predicted, {"drawn": drawn})
+
+
+def _kept(subject: Subject, protocol: str, named: dict[str, Tuned]) -> dict[str, np.ndarray]:
+    """The predictions by column; the scores behind them go to a file of the run's folder, for fusing streams."""
+    save_scores(scores_file(subject.run_dir, protocol), {column: own.scores for column, own in named.items()})
+    return {column: own.predicted for column, own in named.items()}
 
 
 def _told(subject: Subject, kind: str) -> dict[str, Any]:

@@ -123,9 +123,18 @@ def _cosines(train: np.ndarray, labels: np.ndarray, test: np.ndarray, texts: np.
     rows = (train - mean) / spread
     # the mean of the seen texts, each clip counting once, is taken off, so that the map has no constant part
     middle = texts[labels].mean(axis=0)
-    inner = rows.T @ rows + strength * len(rows) * np.eye(rows.shape[1])
-    weights = np.linalg.solve(inner, rows.T @ (texts[labels] - middle))
+    weights = ridge(rows, texts[labels] - middle, strength * len(rows))
     return unit((test - mean) / spread @ weights) @ unit(texts - middle).T
+
+
+def ridge(rows: np.ndarray, targets: np.ndarray, strength: float) -> np.ndarray:
+    """(D, E) weights that least miss the (n, E) targets of (n, D) rows, plus ``strength`` times their squares' sum.
+
+    The normal equations of D features or of n clips, whichever are fewer: the weights are the same.
+    """
+    if len(rows) < rows.shape[1]:
+        return rows.T @ np.linalg.solve(rows @ rows.T + strength * np.eye(len(rows)), targets)
+    return np.linalg.solve(rows.T @ rows + strength * np.eye(rows.shape[1]), rows.T @ targets)
 
 
 def _choose(train: np.ndarray, labels: np.ndarray, texts: np.ndarray, seed: int) -> tuple[float, float]:
