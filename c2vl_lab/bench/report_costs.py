@@ -44,12 +44,12 @@ def costs(runs: Sequence[Run]) -> Costs:
     own = [run for run in runs if run.status == "complete" and not run.is_fused]
     took = [run_spent(run) for run in own]
     frame = results_frame(own)
-    rows = []
+    rows: list[dict[str, str]] = []
     for (dataset, label), part in frame.groupby(["dataset", "label"], sort=False) if len(frame) else ():
         arm = together([took[i] for i in part.index])
         pretrain, evaluate = part["pretrain_seconds"].mean(), part["evaluate_seconds"].mean()
         energy = "not known" if arm.energy is None else watt_hours(arm.energy / max(1, arm.counted))
-        values = (label, dataset, str(len(part)), f"{pretrain:.1f}" if pretrain else "–", f"{evaluate:.1f}")
+        values = (str(label), str(dataset), str(len(part)), f"{pretrain:.1f}" if pretrain else "–", f"{evaluate:.1f}")
         rows.append(dict(zip(COLUMNS, (*values, f"{arm.seconds / arm.runs:.1f}", energy), strict=True)))
     return Costs(rows, together(took))
 

@@ -19,8 +19,16 @@ from c2vl_lab.bench.suite import PROTOCOLS, shapes_run
 from c2vl_lab.errors import C2VLError
 
 # files of which a kill may leave the half that was to be renamed
-HALVES = ("run.json.", "parameters.json.", "results.json.", "predictions", "features", "config.json.", "lease-")
-HALVES += ("made.json.",)
+HALVES = (
+    "run.json.",
+    "made.json.",
+    "parameters.json.",
+    "results.json.",
+    "config.json.",
+    "predictions",
+    "features",
+    "lease-",
+)
 MEASURED = ("results.json", "predictions.parquet", "features.npy")  # what a run's evaluation leaves
 
 
