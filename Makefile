@@ -9,12 +9,14 @@
 #   make fuzz                                      5,000 damaged inputs through every reader (COUNT=, SEED=)
 #   make test                                      the tests, a process a core (C2VL_TEST_WORKERS=, 0: in this one; ARGS=)
 #   make test-cluster                              suites in a real one-machine Slurm (installs Debian's packages where it may)
+#   make explore RUN=work/runs/single              the concept explorer as a page of its own, without JupyterLab
 #   make lint | make lab | make setup | make clean
 
 SUITE   ?= demo
 DATA    ?=
 PRESET  ?=
 WORKERS ?=
+RUN     ?=
 COUNT   ?= 5000
 SEED    ?= 0
 C2VL_TEST_WORKERS ?= logical
@@ -25,7 +27,7 @@ export PYTHON
 export HF_HUB_OFFLINE ?= 1
 export TRANSFORMERS_OFFLINE ?= 1
 
-.PHONY: help setup setup-dev demo bench bench-data bench-teachers bench-encoder bench-step bench-probes fuzz test test-cluster lint format lab clean
+.PHONY: help setup setup-dev demo explore bench bench-data bench-teachers bench-encoder bench-step bench-probes fuzz test test-cluster lint format lab clean
 
 help:
 	@sed -n 's/^# *make /make /p' Makefile
@@ -83,6 +85,9 @@ format: setup-dev
 # Kernels start in the repository root, so that `work/` means the same here and in the suites.
 lab: setup
 	$(PY) -m jupyterlab --ServerApp.root_dir=notebooks --MappingKernelManager.root_dir="$(CURDIR)"
+
+explore: setup
+	$(PY) -m c2vl_lab.explorer.serving $(RUN)
 
 # Leaves work/ (stores, caches, runs) and reports/ alone: they took time to make.
 clean:
