@@ -368,6 +368,8 @@ class Explorer {
   overlay(pen, plane, side) {
     const ink = getComputedStyle(this.root).color, focus = this.model.get("focus"), taken = [], ranks = [];
     const big = Math.max(1, Math.min(plane.wide, plane.tall) / 620); // on a large map
+    const asked = (this.model.get("hits").places || [])[side], at = asked && plane.toScreen(...asked);
+    if (at) taken.push([at[0] - 10, at[1] - 16 * big, at[0] + 90 * big, at[1] + 10]); // names of classes leave it room
     pen.lineWidth = 2;
     for (let i = 0; i < this.owner.length; i++) {
       const clip = this.owner[i], rank = this.rank.get(clip), stars = clip < 0 && plane.visible[i];
@@ -386,9 +388,8 @@ class Explorer {
       taken.push(box);
       pen.fillText(String(rank), x, y - 7 - 7 * big);
     }
-    const at = (this.model.get("hits").places || [])[side];
     if (at) {
-      const [x, y] = plane.toScreen(...at);
+      const [x, y] = at;
       pen.strokeStyle = ink; pen.lineWidth = 2.5;
       pen.beginPath(); pen.moveTo(x - 8, y); pen.lineTo(x + 8, y); pen.moveTo(x, y - 8); pen.lineTo(x, y + 8); pen.stroke();
       pen.font = 12 * big + "px sans-serif"; pen.textAlign = "left"; pen.fillStyle = ink; pen.fillText("your search", x + 10, y - 8);
