@@ -32,6 +32,7 @@ class Attempt:
         self.earlier = _attempts(folder)
         self.joules: dict[str, float] = {}
         self.unknown, self.commit = list(unknown), git_commit()
+        self.write()  # a caller that is killed leaves the runs that it has begun to end by themselves
 
     def add(self, joules: Mapping[str, float]) -> None:
         """Add what the counters counted; written now and then."""
