@@ -122,7 +122,7 @@ def test_sums_and_words(tmp_path):
     Attempt(tmp_path, []).write()
     counted = Attempt(tmp_path / "x", [])
     counted.add({"CPU package-0": 7200.0})
-    (tmp_path / "x").mkdir()
+    (tmp_path / "x").mkdir(exist_ok=True)
     counted.write()
     total = together([old, spent(tmp_path / "x", 99.0)])
     assert total.runs == 2 and total.counted == 1 and total.in_words() == "2 Wh (CPU package-0 2 Wh; of 1 of 2 runs)"
