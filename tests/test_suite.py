@@ -6,7 +6,7 @@ import pytest
 
 from c2vl_lab.bench.drive import BenchOptions, describe_plan, plan_suite
 from c2vl_lab.bench.notebooks import check_parameters, find_notebook
-from c2vl_lab.bench.suite import expand, load_suite, suite_names, with_settings
+from c2vl_lab.bench.suite import Suite, expand, load_suite, suite_names, with_settings
 from c2vl_lab.errors import ConfigError, DataError, MissingError
 
 SMALL = """
@@ -162,3 +162,12 @@ def test_a_notebook_that_shows_an_excluded_run_is_left_out_with_a_word(tmp_path)
     for only in ((), ("arm=full",), ("seed=1",)):
         assert [job.id for job in plan(*only).after] == ["05_concept_space", "07_report"] and not plan(*only).left_out
     assert "/full-9-s1-" in plan("seed=1").after[0].parameters["run_dir"]
+
+
+def test_what_measures_an_arm_does_not_name_its_runs():
+    """Protocols of one arm alone, as in the ablation suites: the run's folder is that of a suite without them."""
+    plain = {"arm": "full", "label": "Full"}
+    more = {**plain, "protocols": "linear,semi", "tuning": "default seeds=1", "transfer_to": "utd-mhad:xsub"}
+    suites = [Suite("mine", "Mine", "generated", (arm,), {"cpu": {}}, seeds=(0,)) for arm in (plain, more)]
+    one, other = (expand(suite)[0] for suite in suites)
+    assert one.id == other.id and other.parameters["protocols"] == "linear,semi"

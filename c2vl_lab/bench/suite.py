@@ -203,7 +203,8 @@ def expand(suite: Suite, preset: str = "", only: tuple[str, ...] = ()) -> list[R
         label = str(arm.get("label", _label(arm)))
         for seed in suite.seeds:
             parameters = {"dataset": suite.dataset, **suite.parameters, **chosen, **own, "seed": seed}
-            slug = re.sub(r"[^a-z0-9]+", "-", " ".join(str(v) for v in own.values()).lower()).strip("-")
+            shapes = " ".join(str(value) for name, value in own.items() if shapes_run(name))
+            slug = re.sub(r"[^a-z0-9]+", "-", shapes.lower()).strip("-")
             spec = RunSpec(f"{slug[:40]}-s{seed}-{run_key(parameters)}", label, parameters)
             if spec.id in {other.id for other in specs}:
                 raise ConfigError(f"Suite {suite.name}: the grid names the run '{label}' (seed {seed}) twice.")
