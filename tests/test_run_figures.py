@@ -18,6 +18,7 @@ from c2vl_lab.data.datasets import open_dataset
 from c2vl_lab.errors import ConfigError, DataError, MissingError
 from c2vl_lab.evaluate.run_points import open_run, sentence_hits
 from c2vl_lab.evaluate.run_targets import target_stages
+from c2vl_lab.evaluate.target_classes import shares, target_classes
 from c2vl_lab.experiment import load_config, open_experiment, pretrain
 from c2vl_lab.objective import alpha_at
 from c2vl_lab.run_config import RunConfig
@@ -133,6 +134,30 @@ def test_soft_targets_of_a_run_with_states_are_those_of_its_epochs(opened):
         assert np.allclose(next(iter(wanted.values())), middle, atol=1e-6) == (other is middle)
     alone = dataclasses.replace(run, path=work / "nowhere")
     np.testing.assert_array_equal(target_stages(alone, (1.0,), most=20)[0]["alpha 1.00 (100 %)"], last)
+
+
+def test_where_a_targets_mass_falls():
+    target = np.array([[0.5, 0.3, 0.1, 0.1], [0.2, 0.6, 0.0, 0.2], [0.1, 0.1, 0.8, 0.0], [0.4, 0.0, 0.0, 0.6]])
+    itself, same, other, chance = shares(target, np.array([0, 0, 1, 2]))
+    assert np.allclose([itself, same, other], [2.5 / 4, 0.5 / 4, 1.0 / 4])
+    assert np.isclose(chance, 2 / 4 / 3)
+
+
+def test_soft_targets_of_a_teacher_that_knows_only_equal_sentences(opened):
+    """The rows of each place by their own sums, from the targets that the figure shows."""
+    run, _ = opened
+    all_at_once = replace(run.experiment.config, batch_size=1000)  # one batch, whatever the draw
+    whole = dataclasses.replace(run, experiment=dataclasses.replace(run.experiment, config=all_at_once))
+    table = target_classes(whole, draws=1).set_index(["pair", "target"])
+    assert np.allclose(table[["itself", "same class", "other classes"]].sum(axis=1), 1, atol=1e-5)
+    mixed, labels = target_stages(run, (1.0,), most=1000)
+    (rows,) = mixed.values()  # half hard, the rest half of each kind
+    kinds = [table.loc[("skeleton-language", kind)] for kind in ("intra-modal", "inter-modal")]
+    same = labels[:, None] == labels[None, :]
+    np.fill_diagonal(same, False)
+    wanted = [np.trace(rows) / len(rows), (rows * same).sum() / len(rows)]
+    assert np.isclose(wanted[0], 0.5 + 0.25 * sum(kind["itself"] for kind in kinds), atol=1e-4)
+    assert np.isclose(wanted[1], 0.25 * sum(kind["same class"] for kind in kinds), atol=1e-4)
 
 
 def test_sentences_retrieve_the_nearest_skeletons_of_the_test_part(opened):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -90,10 +91,20 @@ def _as_it_was(learner: ConceptLearner, folder: Path) -> ConceptLearner:
 
 def _targets(learner: ConceptLearner, shown: Tensor, order: np.ndarray, share: float, pair: str) -> Tensor:
     """(n, n) targets of a pair, as the objective makes them of a batch of these clips."""
+    momentum, concepts = momentum_of(learner, shown, order)
+    target: Tensor = learner.contrast.targets(momentum, concepts, alpha_at(share, learner.config))[pair][0]
+    return target
+
+
+def momentum_of(learner: ConceptLearner, shown: Tensor, order: np.ndarray) -> tuple[Any, dict[str, Tensor]]:
+    """What the momentum model gives the objective for some training clips, and their frozen concepts.
+
+    Args:
+        shown: (n, C, T, V, M) the clips as the encoder takes them.
+        order: (n,) their places in the training part.
+    """
     rows = torch.from_numpy(order)
     concepts = {m: own[rows.to(own.device)].cpu() for m, own in learner.concepts.items()}
     hidden = learner.slow_encoder.eval()(shown)
     pooled = {m: pool(torch.from_numpy(learner.raw[m][order])) for m, pool in learner.slow_pools.items()}
-    momentum = (hidden, *learner.slow_heads(hidden, concepts | pooled), learner.slow_heads.kappa)
-    target: Tensor = learner.contrast.targets(momentum, concepts, alpha_at(share, learner.config))[pair][0]
-    return target
+    return (hidden, *learner.slow_heads(hidden, concepts | pooled), learner.slow_heads.kappa), concepts
