@@ -234,7 +234,8 @@ def picks(specs: list[RunSpec], wanted: RunSpec) -> tuple[str, ...]:
         specs: of :func:`expand`.
         wanted: one of them.
     """
-    names = [name for name in dict.fromkeys(n for spec in specs for n in spec.parameters) if name != "seed"]
+    every = dict.fromkeys(name for spec in specs for name in spec.parameters)
+    names = [name for name in every if name != "seed" and shapes_run(name)]
     shared = {name: str(wanted.parameters.get(name)) for name in names}
     rest = [spec for spec in specs if any(str(spec.parameters.get(n)) != value for n, value in shared.items())]
     found: list[str] = []
