@@ -16,6 +16,8 @@ def add_report(parser: argparse.ArgumentParser) -> None:
     """The options of ``c2vl report``."""
     parser.add_argument("runs", nargs="?", default="", help="a suite's name, or the folder of its runs")
     parser.add_argument("--compare", nargs=2, default=[], metavar=("A", "B"), help="two suites: reports or runs")
+    words = "an arm of A and one of B to set side by side though named otherwise; may be given again"
+    parser.add_argument("--same", nargs=2, default=[], action="append", metavar=("ARM_A", "ARM_B"), help=words)
     parser.add_argument("--output", default="", metavar="DIR", help="default: reports/<suite>-<preset>, or A-vs-B")
     parser.add_argument("--preset", default="", help="of a suite given by name; default: the one that was run")
     parser.add_argument("--work", default="", metavar="DIR", help="where a suite's runs and stores are; default: work")
@@ -31,7 +33,7 @@ def report_suite(options: argparse.Namespace, say: Callable[[str], None]) -> int
         from c2vl_lab.bench.two_suites_page import compare_suites
 
         a, b = (_folder(text, options) for text in options.compare)
-        say(f"The comparison: {compare_suites(a, b, options.output, _command(options))}")
+        say(f"The comparison: {compare_suites(a, b, options.output, _command(options), options.same)}")
         return 0
     from c2vl_lab.artifacts import read_json
     from c2vl_lab.bench.report import build_report

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,10 @@ from test_report import Page, write_run
 from c2vl_lab.bench.report import build_report
 from c2vl_lab.bench.sides import read_side
 from c2vl_lab.bench.two_suites import lonely, meetings, what_differs
-from c2vl_lab.bench.two_suites_page import compare_suites, long_table, table_texts
+from c2vl_lab.bench.two_suites_page import compare_suites, long_table, spent_words, table_texts
 from c2vl_lab.cli import main
 from c2vl_lab.cli_report import what_is_missing
-from c2vl_lab.errors import MissingError
+from c2vl_lab.errors import ConfigError, MissingError
 
 FULL, BASE, SUPERVISED = "Full method, language", "SkeletonCLR-style, no text", "Supervised (upper bound)"
 
@@ -125,6 +126,18 @@ def test_arms_of_two_names_meet_by_their_settings(tmp_path):
     assert ("command", "not recorded", "c2vl bench toy") in what_differs(read_side(a), read_side(b))
 
 
+def test_arms_are_set_side_by_side_as_told(sides):
+    a, b = (read_side(side) for side in sides)
+    (meeting,) = meetings(a, b, [(BASE, FULL)])
+    linear = next(table for table in meeting.tables if table.title == "Linear probe")
+    (pair,) = linear.pairs  # A's full method has lost its namesake to the told pair, and B's baseline likewise
+    assert pair.label == f"{BASE} (A), {FULL} (B)" and pair.difference == pytest.approx(0.95 - 0.75)
+    assert (f"{BASE} (A), {FULL} (B)", "arm", "skeletonclr", "full") in meeting.settings
+    assert sorted(meeting.alone) == [("A", FULL), ("B", BASE), ("B", SUPERVISED)]
+    with pytest.raises(ConfigError, match=f"B has no arm 'Fool'.*It has: .*{SUPERVISED[:10]}"):
+        meetings(a, b, [(FULL, "Fool")])
+
+
 def test_many_rows_make_one_difference_harder_to_show(tmp_path):
     a, b = tmp_path / "a", tmp_path / "b"
     for side, wrong in ((a, 6), (b, 1)):
@@ -162,6 +175,13 @@ def test_the_page_is_one_offline_file_with_escaped_words(sides, tmp_path, monkey
 def test_costs_stand_side_by_side(sides):
     (meeting,) = meetings(read_side(sides[0]), read_side(sides[1]))
     assert (FULL, 12.0, 12.0, 2.0, 2.0) in meeting.seconds  # mean of 10 to 14 s, and 2 s
+
+
+def test_what_all_took_is_a_sentence_where_it_is_not_recorded_too(sides):
+    a = read_side(sides[0])
+    assert spent_words(replace(a, spent={})) == "wall time not recorded, energy not known"
+    known = replace(a, spent={"wall_seconds": 7200.0, "energy_joules": 3600.0})
+    assert spent_words(known) == "2.0 h of wall time in sum, energy 1 Wh"
 
 
 def test_what_is_no_suite_is_one_sentence(tmp_path, sides, monkeypatch, capsys):

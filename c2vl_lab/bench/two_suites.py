@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from c2vl_lab.artifacts import fingerprint
@@ -10,6 +10,7 @@ from c2vl_lab.bench.compared import LEVEL, SEEDS, on_common
 from c2vl_lab.bench.protocol_numbers import Number
 from c2vl_lab.bench.sides import Ground, Side
 from c2vl_lab.bench.statistics import Paired, holm
+from c2vl_lab.errors import ConfigError
 
 RULE_OF_TWO = (
     f"Differences are B minus A. “Higher in B” or “lower in B” is said with {SEEDS} seeds that both have and p < "
@@ -92,13 +93,28 @@ class Meeting:
     seconds: list[tuple[str, float, float, float, float]]
 
 
-def meetings(a: Side, b: Side) -> list[Meeting]:
-    """Every data set and protocol that both have; where each has just one other, these two with a warning."""
+def meetings(a: Side, b: Side, same: Sequence[tuple[str, str]] = ()) -> list[Meeting]:
+    """Every data set and protocol that both have; where each has just one other, these two with a warning.
+
+    Args:
+        a, b: the two suites.
+        same: (arm of A, arm of B) to set side by side although they are called by two names and their settings differ.
+
+    Raises:
+        ConfigError: ``same`` names an arm that its side does not have.
+    """
+    for place, (name, side) in enumerate((("A", a), ("B", b))):
+        labels = dict.fromkeys(label for ground in side.grounds.values() for label in ground.settings)
+        for pair in same:
+            if pair[place] not in labels:
+                raise ConfigError(
+                    f"{name} has no arm {pair[place]!r} to set beside another. It has: {'; '.join(labels)}."
+                )
     shared = [title for title in a.grounds if title in b.grounds]
-    found = [_meet(a.grounds[title], b.grounds[title]) for title in shared]
+    found = [_meet(a.grounds[title], b.grounds[title], same) for title in shared]
     own, other = ([g for t, g in side.grounds.items() if t not in shared] for side in (a, b))
     if len(own) == len(other) == 1:
-        found.append(_meet(own[0], other[0]))
+        found.append(_meet(own[0], other[0], same))
     return found
 
 
@@ -122,13 +138,13 @@ def _prints(side: Side) -> list[str]:
     return list(dict.fromkeys(text for ground in side.grounds.values() for text in ground.fingerprints))
 
 
-def _meet(a: Ground, b: Ground) -> Meeting:
+def _meet(a: Ground, b: Ground, same: Sequence[tuple[str, str]]) -> Meeting:
     warnings, why = _warnings(a, b)
-    arms = _same_arms(a, b)
+    arms = _same_arms(a, b, same)
     tables = _tables(a, b, arms, why)
     title = a.title if a.title == b.title else f"A: {a.title}, B: {b.title}"
-    matched = {label for pair in arms.values() for label in pair}
-    alone = [(side, label) for side, g in (("A", a), ("B", b)) for label in g.settings if label not in matched]
+    matched = {(side, label) for pair in arms.values() for side, label in zip("AB", pair, strict=True)}
+    alone = [(s, label) for s, g in (("A", a), ("B", b)) for label in g.settings if (s, label) not in matched]
     seconds = [(n, a.seconds[x][0], b.seconds[y][0], a.seconds[x][1], b.seconds[y][1]) for n, (x, y) in arms.items()]
     return Meeting(title, warnings, tables, _settings(a, b, arms), alone, seconds)
 
@@ -148,15 +164,17 @@ def _warnings(a: Ground, b: Ground) -> tuple[list[str], str]:
     return [], ""
 
 
-def _same_arms(a: Ground, b: Ground) -> dict[str, tuple[str, str]]:
-    """Name to the two sides' labels of arms that both have: by label, then of the others by equal settings."""
-    found = {label: (label, label) for label in a.settings if label in b.settings}
-    known = {fingerprint(own): label for label, own in b.settings.items() if label not in found}
+def _same_arms(a: Ground, b: Ground, same: Sequence[tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """Name to the two sides' labels of arms that both have: as told, by label, then of the others by equal settings."""
+    pairs = [(x, y) for x, y in same if x in a.settings and y in b.settings]
+    told = [{pair[place] for pair in pairs} for place in (0, 1)]
+    pairs += [(x, x) for x in a.settings if x in b.settings and x not in told[0] and x not in told[1]]
+    known = {fingerprint(own): label for label, own in b.settings.items() if label not in {y for _, y in pairs}}
     for label, own in a.settings.items():
-        other = None if label in found else known.pop(fingerprint(own), None)
+        other = None if label in {x for x, _ in pairs} else known.pop(fingerprint(own), None)
         if other is not None:
-            found[f"{label} (A), {other} (B)"] = (label, other)
-    return found
+            pairs.append((label, other))
+    return {x if x == y else f"{x} (A), {y} (B)": (x, y) for x, y in pairs}
 
 
 def _settings(a: Ground, b: Ground, arms: Mapping[str, tuple[str, str]]) -> list[tuple[str, str, str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,13 @@ COLUMNS = ["section", "measure", "unit", "arm", "a_mean", "a_spread", "a_seeds",
 COLUMNS += ["difference", "low", "high", "p_holm", "clips", "shown"]
 
 
-def compare_suites(first: str | Path, second: str | Path, output: str | Path = "", command: str = "") -> Path:
+def compare_suites(
+    first: str | Path,
+    second: str | Path,
+    output: str | Path = "",
+    command: str = "",
+    same: Sequence[tuple[str, str]] = (),
+) -> Path:
     """Write ``index.html``, ``comparison.md`` and ``comparison.csv`` of two finished suites.
 
     Args:
@@ -32,16 +39,18 @@ def compare_suites(first: str | Path, second: str | Path, output: str | Path = "
             every protocol, reports those of the linear probe and 1-NN.
         output: folder of the comparison; empty: ``reports/A-vs-B``.
         command: what a reader types to get the same.
+        same: (arm of A, arm of B) to set side by side although names and settings differ.
 
     Returns:
         Path of ``index.html``.
 
     Raises:
         MissingError: one of the folders is neither.
+        ConfigError: ``same`` names an arm that its side does not have.
     """
     a, b = read_side(first), read_side(second)
     target = Path(output or Path("reports") / f"{a.name}-vs-{b.name}")
-    values = page_values(a, b, command)
+    values = page_values(a, b, command, same)
     with atomic_path(target / "comparison.csv") as temporary:
         long_table(values["meetings"]).to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
     with atomic_path(target / "comparison.md") as temporary:
@@ -51,9 +60,9 @@ def compare_suites(first: str | Path, second: str | Path, output: str | Path = "
     return target / "index.html"
 
 
-def page_values(a: Side, b: Side, command: str = "") -> dict[str, Any]:
+def page_values(a: Side, b: Side, command: str = "", same: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
     """What page and Markdown show."""
-    met = meetings(a, b)
+    met = meetings(a, b, same)
     return {
         "a": a,
         "b": b,
@@ -75,7 +84,7 @@ def spent_words(side: Side) -> str:
     """Wall time and energy of a side in words."""
     took, joules = side.spent.get("wall_seconds"), side.spent.get("energy_joules")
     energy = watt_hours(joules) if joules is not None else "not known"
-    return f"{duration(took) if took else 'not recorded'} of wall time in sum, energy {energy}"
+    return f"{f'{duration(took)} of wall time in sum' if took else 'wall time not recorded'}, energy {energy}"
 
 
 def row_texts(pair: Pair) -> list[str]:
