@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from test_report import LABELS, write_run
 
-from c2vl_lab.bench.compared import compare_arms
+from c2vl_lab.bench.compared import FROM_SCRATCH, compare_arms, compare_starts
 from c2vl_lab.bench.protocol_numbers import Number, kept_predictions, numbers_of
 from c2vl_lab.bench.report import build_report
 from c2vl_lab.bench.report_protocols import class_gains, differences, protocol_tables
@@ -136,6 +136,25 @@ def test_many_arms_make_one_difference_harder_to_show():
     alone, many = compare_arms(numbers[:2], ["main"]), compare_arms(numbers, ["main"])
     assert alone[0].verdict == "higher" and alone[0].paired == many[0].paired
     assert many[0].p == pytest.approx(min(61 * alone[0].p, 1))
+
+
+def test_fine_tuned_is_set_against_from_scratch_of_the_same_labels():
+    rng = np.random.default_rng(0)
+    scratch = pd.DataFrame(rng.uniform(size=(200, 5)) < 0.5, index=[f"c{i}" for i in range(200)]).astype(float)
+    better, same = scratch.copy(), scratch.copy()
+    better.iloc[:40] = 1.0
+
+    def number(protocol, measure, right):
+        return Number(protocol, protocol, measure, "main", "share", dict.fromkeys(range(5), 0.5), right)
+
+    numbers = [number("semi-finetune", "5 %", better), number("semi-scratch", "5 %", scratch)]
+    numbers += [number("semi-finetune", "10 %", same), number("semi-scratch", "10 %", scratch)]
+    numbers += [number("finetune", "all", better), number("semi", "5 %", scratch)]  # without a partner
+    few, more = compare_starts(numbers)
+    assert (few.measure, few.second, few.verdict) == ("5 %", FROM_SCRATCH, "higher")
+    assert few.paired.difference == pytest.approx((better - scratch).to_numpy().mean())
+    assert (more.measure, more.verdict, more.paired.difference) == ("10 %", "not shown", 0)
+    assert few.p == pytest.approx(2 * few.paired.p)
 
 
 def test_class_gains_are_differences_of_means(runs_dir):

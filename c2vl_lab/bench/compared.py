@@ -12,6 +12,8 @@ from c2vl_lab.bench.statistics import Paired, holm, paired
 
 SEEDS = 5  # fewer seeds of either arm show nothing
 LEVEL = 0.05
+STARTS = {"finetune": "scratch", "semi-finetune": "semi-scratch"}  # a protocol, and the same from random weights
+FROM_SCRATCH = "the same encoder from scratch"
 RULE = (
     f"“Higher” or “lower” is said with {SEEDS} seeds of both arms and p < {LEVEL:g}, by a bootstrap over test clips "
     "and seeds of the difference on the same clips, corrected by Holm's method for the arms of the table; all else is "
@@ -70,6 +72,25 @@ def compare_arms(numbers: Sequence[Number], anchors: Sequence[str]) -> list[Comp
                 for (label, (own, clips)), p in zip(usable.items(), corrected, strict=True)
             ]
     return found
+
+
+def compare_starts(numbers: Sequence[Number]) -> list[Compared]:
+    """Each arm fine-tuned against the same training from scratch, on the same clips, labels and seeds.
+
+    Corrected by Holm's method for the numbers of labels of an arm.
+    """
+    kept = {(number.label, number.protocol, number.measure): number for number in numbers if number.right is not None}
+    groups: dict[tuple[str, str], list[tuple[Number, Paired, int]]] = {}
+    for (label, protocol, measure), tuned in kept.items():
+        scratch = kept.get((label, STARTS.get(protocol, ""), measure))
+        found = on_common(tuned.right, scratch.right) if scratch is not None else None
+        if found is not None:
+            groups.setdefault((label, protocol), []).append((tuned, *found))
+    return [
+        Compared(tuned.title, tuned.measure, label, FROM_SCRATCH, clips, own, p)
+        for (label, _), group in groups.items()
+        for (tuned, own, clips), p in zip(group, holm([own.p for _, own, _ in group]), strict=True)
+    ]
 
 
 def on_common(first: pd.DataFrame | None, second: pd.DataFrame | None) -> tuple[Paired, int] | None:

@@ -99,7 +99,8 @@ def differences(section: Section, headline: bool = False) -> list[dict[str, str]
     rows = []
     for own in section.compared:
         fused = own.first != section.main
-        rival = section.arms[own.second][0].is_fused or own.second == section.main
+        other = section.arms.get(own.second)
+        rival = own.second == section.main or (other is not None and other[0].is_fused)
         if headline and not (rival if fused else own.evaluation in (*wanted, NEAREST)):
             continue
         interval = f"{signed(own.paired.low)} to {signed(own.paired.high)}"

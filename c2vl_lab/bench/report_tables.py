@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from c2vl_lab.bench.compared import Compared, compare_arms
+from c2vl_lab.bench.compared import Compared, compare_arms, compare_starts
 from c2vl_lab.bench.protocol_numbers import LINEAR, Number, numbers_of, plain_numbers
 from c2vl_lab.bench.results import METRICS, Run, aggregate, predictions, results_frame
 from c2vl_lab.bench.statistics import Comparison, bootstrap_interval, compare
@@ -98,7 +98,7 @@ def _section(title: str, frame: pd.DataFrame, runs: list[Run], main: str) -> Sec
         rows.append(Row(group, label, encoder_text(own[0]) + _own_head(own) + _tested(own), cells, label == main))
     measured = plain_numbers(by_label) + numbers_of(by_label)
     anchors = [label for label in by_label if label == main or label.startswith(f"{main}, three streams")]
-    compared = compare_arms(measured, anchors) if main else []
+    compared = compare_arms(measured, anchors) + compare_starts(measured) if main else []
     against = _comparisons(by_label, main, compared) if main else []
     titles = [METRIC_TITLES[m] for m in metrics]
     return Section(title, facts(runs), titles, rows, against, table, by_label, main, measured, compared)
