@@ -183,6 +183,24 @@ def test_a_default_call_measures_no_protocol_and_keeps_what_was_measured(tmp_pat
     assert "protocols" not in run_of(tmp_path, moved, "coordinates", ""), "other labels: measured again or not at all"
 
 
+def test_what_another_process_measures_meanwhile_is_kept(tmp_path, monkeypatch):
+    store = store_of(tmp_path / "store")
+    run_of(tmp_path, store, "coordinates", "knn")
+    calls = []
+
+    def meanwhile(subject, names, say):
+        calls.append(names)
+        if names == ("semi",):  # while this one measures, another ends
+            run_of(tmp_path, store, "coordinates", "cluster")
+        return run_protocols(subject, names, say)
+
+    monkeypatch.setattr("c2vl_lab.evaluate.run.run_protocols", meanwhile)
+    both = run_of(tmp_path, store, "coordinates", "semi")
+    assert calls == [("semi",), ("cluster",)] and list(both["protocols"]) == ["knn", "semi", "cluster"]
+    columns = pd.read_parquet(tmp_path / "coordinates" / "predictions.parquet").columns
+    assert {"knn5_plain", "semi_5_0", "cluster_0"} <= set(columns)
+
+
 @pytest.mark.parametrize("arm", ["coordinates", "untrained", "skeletonclr"])
 def test_arms_without_language_are_measured_too(tmp_path, arm):
     records = run_of(tmp_path, store_of(tmp_path / "store"), arm, QUICK)["protocols"]

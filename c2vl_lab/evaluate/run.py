@@ -108,13 +108,16 @@ def evaluate(
         say,
     )
     about = {"name": [experiment.store.names[i] for i in test], "label": labels[test]}
-    earlier, kept = _earlier(
+    earlier, _ = _earlier(
         run_dir,
         features,
         about,
         lambda name, own: name not in wanted or (not again and as_asked(own, tuning, transfer_to)),
     )
-    records, columns = run_protocols(subject, tuple(name for name in wanted if name not in earlier), say)
+    now = tuple(name for name in wanted if name not in earlier)
+    records, columns = run_protocols(subject, now, say)
+    # read again: another process may have measured more of this run meanwhile
+    earlier, kept = _earlier(run_dir, features, about, lambda name, own: name not in now)
     records, columns = {n: r for n in PROTOCOLS if (r := (earlier | records).get(n))}, kept | columns
     rows = read_metrics(run_dir / "metrics.jsonl")
     result = {
