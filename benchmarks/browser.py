@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -116,12 +116,12 @@ def _answers(address: str) -> bool:
 
 
 @contextmanager
-def chromium() -> Iterator[Any]:
-    """Playwright's handle of the machine's own browser."""
+def chromium(flags: Sequence[str] = ()) -> Iterator[Any]:
+    """Playwright's handle of the machine's own browser, started with further flags."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program(), headless=True, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=program(), headless=True, args=[*FLAGS, *flags])
         try:
             yield browser
         finally:

@@ -19,6 +19,7 @@ Two cores, software GL, a busy machine:
 | jupyter-scatter 1.0.1 | 50,000 | 20 of 20 |
 | ours (anywidget 0.11.0) | 5,000 | 20 of 20 |
 | ours (anywidget 0.11.0) | 50,000 | 20 of 20 |
+| ours (anywidget 0.11.0) | 100,000 | 20 of 20 |
 
 So plotly's FigureWidget cannot be relied on, and jupyter-scatter can. It was not taken for what it cannot show: its
 one shader draws discs, so that skeletons, sentences, pictures and class prompts have no marks of their own, its legend
@@ -99,7 +100,8 @@ from c2vl_lab.explorer.space import JointSpace
 names = [str(k) for k in range(20)]
 table = pd.DataFrame({"name": np.arange(count + 2).astype(str), "class": [names[k] for k in blob]})
 some = np.random.default_rng(1).normal(size=(count + 2, 4)).astype(np.float32)
-shown = ConceptExplorer(JointSpace(table, names, {"map": {"skeleton": some}}, "map"), method="pca", neighbours=2)
+space = JointSpace(table, names, {"map": {"skeleton": some}}, "map")
+shown = ConceptExplorer(space, method="pca", neighbours=2, engine="own")
 grid = np.stack([x, y], axis=1).astype(np.float32)
 shown.maps["map"] = replace(shown.maps["map"], coordinates={"skeleton": grid})
 shown.widget.maps = [shown._map("map")] * 2

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import data, search, selection
+from benchmarks import data, maps, search, selection
 from benchmarks.big_store import big_store, plain_pass, store_pass
 from benchmarks.measuring import Row, ratio, show
 from benchmarks.raw_files import moving_body, recording, skeleton_bytes
@@ -124,3 +124,11 @@ def test_the_search_benchmark_measures_the_explorer(capsys):
     search.main(["--clips", "300", "--dim", "16", "--repeats", "2", "--without-words"])
     told = capsys.readouterr().out
     assert "by example, 300 clips, 16 dimensions" in told and "under 100 ms" in told
+
+
+def test_maps_are_timed_as_the_explorer_makes_them(capsys):
+    maps.timed("pca", 400, 8)
+    cells = [cell.strip() for cell in capsys.readouterr().out.strip().strip("|").split("|")]
+    assert cells[0].startswith("numpy") and cells[1:3] == ["cpu", "400 x 8"]
+    assert all(float(cell.removesuffix(" s")) >= 0 for cell in cells[3:6])
+    assert 0.5 < float(cells[6]) < 1 and 0 < float(cells[7]) < 1

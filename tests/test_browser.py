@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from spaces import CLASSES, EVIL, joint_space
 
+from benchmarks import frames
 from benchmarks.browser import chromium, lab, notebook, run_notebook_in, wait_for, why_not
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not())]
@@ -317,3 +318,40 @@ def test_the_saved_page_without_a_network(space, tmp_path):
         assert page.locator(".cx-said li").nth(1).inner_text() == f"Second {EVIL}."
         at.untouched()
         assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+def test_a_map_of_very_many_points_that_moves_shows_all_of_them_again(tmp_path):
+    """Without a graphics card a moving map thins its points; at rest it is what it was before."""
+    path = frames.explorer_of(30_060).to_html(tmp_path / "page.html", clips=[0])
+    with chromium(frames.SOFTWARE) as browser:
+        at = Page(browser.new_page(viewport={"width": 1366, "height": 900}), tmp_path)
+        at.page.goto(path.as_uri())
+        at.page.wait_for_selector(".cx-over")
+        # slow frames on any machine: each one waits in the script, so that the thinning has to set in
+        at.page.evaluate(
+            """() => {
+              window.drawn = [];
+              const own = WebGL2RenderingContext.prototype.drawElements;
+              WebGL2RenderingContext.prototype.drawElements = function (mode, count, ...rest) {
+                if (mode === this.POINTS) {
+                  window.drawn.push(count);
+                  const end = performance.now() + 30;
+                  while (performance.now() < end);
+                }
+                return own.call(this, mode, count, ...rest);
+              };
+            }"""
+        )
+        at.page.locator("[data-tool=pan].cx-button").click()
+        before = at.colored(0)
+        at.drag(0, [(200, 200), *[(200 + 8 * (k % 5), 200) for k in range(30)], (200, 200)])
+        time.sleep(0.5)
+        drawn = at.page.evaluate("() => window.drawn")
+        assert min(drawn[::2]) < 15_000 < 30_000 == drawn[-2], drawn  # parts: all points, then the class prompts
+        assert np.array_equal(at.colored(0), before)
+        at.page.locator("[data-tool=lasso].cx-button").click()
+        number = len(at.page.evaluate("() => window.drawn"))
+        at.plane(0).hover(position={"x": 250, "y": 250})
+        at.page.wait_for_selector(".cx-tip b")
+        assert len(at.page.evaluate("() => window.drawn")) == number, "what lies under the pointer drew the marks anew"
+        at.untouched()

@@ -17,6 +17,7 @@ class Explorer {
     this.owner = numbers(this.scene.owner, Int32Array);
     this.codes = Object.fromEntries(Object.entries(this.scene.columns).map(([name, c]) => [name, numbers(c.codes, Int16Array)]));
     this.chosen = new Uint8Array(this.scene.clips);
+    this.random = shuffled(this.owner.length);
     this.root = element("div", "cx-root", root);
     this.root.classList.toggle("cx-page", this.scene.offline);
     this.grow();
@@ -117,7 +118,8 @@ class Explorer {
       views.setAttribute("aria-label", side + " map");
       views.onchange = () => this.set({ [side]: views.value });
       const marks = element("span", "cx-kinds", head);
-      const host = element("div", "cx-plane", panel), plane = this.scene.elsewhere ? new Elsewhere(host) : new Plane(host, tell);
+      const host = element("div", "cx-plane", panel), plane = this.scene.elsewhere ? new Elsewhere(host)
+        : new Plane(host, tell, this.owner.length);
       Object.assign(plane, { side, views, buttons: this.kindButtons(marks, k) });
       plane.quality = element("div", "cx-quality", panel);
       plane.extra = (pen) => this.overlay(pen, plane, k);
@@ -338,33 +340,37 @@ class Explorer {
       const own = this.scene.modalities.map((modality) => shown[side].includes(modality.name));
       plane.buttons.forEach((button, k) => button.setAttribute("aria-pressed", String(own[k])));
       const paint = new Uint8Array(4 * this.owner.length), visible = new Uint8Array(this.owner.length);
-      for (let i = 0; i < this.owner.length; i++) {
+      const faded = [], lit = [], prompts = [], all = !this.many && !this.rank.size;
+      for (const i of this.random) {
         const clip = this.owner[i];
         if (!own[this.kind[i]] || (clip >= 0 ? !this.kept[clip] : hidden.has(this.scene.classes[-clip - 1]))) continue;
         visible[i] = 1;
-        const color = clip >= 0 ? this.palette[codes[clip]] : by === "class" ? this.palette[-clip - 1] : grey;
-        const lit = clip < 0 ? 235 : !this.many && !this.rank.size ? 205 : this.chosen[clip] || this.rank.has(clip) ? 255 : 42;
-        paint.set([...(color || grey), lit], 4 * i);
+        const color = (clip >= 0 ? this.palette[codes[clip]] : by === "class" ? this.palette[-clip - 1] : grey) || grey;
+        const found = clip >= 0 && !all && (this.chosen[clip] || this.rank.has(clip));
+        (clip < 0 ? prompts : found ? lit : faded).push(i);
+        for (const k of [0, 1, 2]) paint[4 * i + k] = color[k];
+        paint[4 * i + 3] = clip < 0 ? 235 : all ? 205 : found ? 255 : 42;
       }
       plane.visible = visible;
       plane.grid = null;
       plane.marks.setPaint(paint);
+      plane.marks.setOrder([faded, lit, prompts]);
       plane.marks.setPairs(this.pairs(visible, plane.places));
       plane.draw();
     });
   }
   pairs(visible, places) {
     if (!this.model.get("links")) return new Uint32Array(0);
-    const first = new Map(), found = [], few = this.many > 0 || this.rank.size > 0;
-    for (let i = 0; i < visible.length; i++) {
+    const first = new Int32Array(this.scene.clips).fill(-1), found = [], few = this.many > 0 || this.rank.size > 0;
+    for (let i = 0; i < visible.length && found.length <= 2 * MOST_LINES; i++) {
       const clip = this.owner[i];
       if (!visible[i] || clip < 0 || Number.isNaN(places[2 * i])) continue;
       if (few && !(this.many ? this.chosen[clip] : this.rank.has(clip))) continue;
-      if (first.has(clip)) found.push(first.get(clip), i); else first.set(clip, i);
+      if (first[clip] >= 0) found.push(first[clip], i); else first[clip] = i;
     }
     return found.length > 2 * MOST_LINES ? new Uint32Array(0) : Uint32Array.from(found);
   }
-  redraw() { for (const plane of this.planes) plane.draw(); }
+  redraw() { for (const plane of this.planes) plane.sketch(); }
   overlay(pen, plane, side) {
     const ink = getComputedStyle(this.root).color, focus = this.model.get("focus"), taken = [], ranks = [];
     const big = Math.max(1, Math.min(plane.wide, plane.tall) / 620); // on a large map
@@ -416,6 +422,17 @@ class Explorer {
     link.click();
   }
   free() { for (const plane of this.planes) plane.marks.free(); }
+}
+
+function shuffled(count) { // 0 to count - 1, in the same random order every time
+  const order = Uint32Array.from({ length: count }, (_, k) => k);
+  let state = 1;
+  for (let k = count - 1; k > 0; k--) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    const other = Math.floor(state / 4294967296 * (k + 1));
+    [order[k], order[other]] = [order[other], order[k]];
+  }
+  return order;
 }
 
 function brightness(rgb) { return 0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2]; }

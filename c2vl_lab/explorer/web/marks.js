@@ -1,16 +1,17 @@
-// Points and lines of one map by WebGL 2: all marks of a panel in two calls, faded ones first.
+// Points and lines of one map by WebGL 2. Points are drawn in the order that they are given in, each once: faded ones, lit
+// ones, class prompts; within each part at random, so that the first of them are a fair sample while a map moves.
+const FINE = 5000; // points up to which lines are smoothed; without a graphics card that doubles the time of a frame
 const POINT_VERTEX = `#version 300 es
 in vec2 place; in vec2 before; in float kind; in vec4 paint;
-uniform vec2 scale; uniform vec2 shift; uniform float blend; uniform float size; uniform float bold; uniform float lit;
+uniform vec2 scale; uniform vec2 shift; uniform float blend; uniform float size; uniform float bold;
 out vec4 ink; flat out int mark; out float width;
 void main() {
   ink = paint;
   mark = int(kind);
-  bool skip = paint.a <= 0.0 || (lit > 0.5) != (paint.a > 0.5);
   width = size * (mark == 3 ? bold : mark == 0 ? 1.0 : 1.15) * (paint.a > 0.97 ? 1.35 : 1.0);
   gl_PointSize = width;
   vec2 at = mix(before, place, blend) * scale + shift;
-  gl_Position = skip || isnan(at.x) ? vec4(9.0, 9.0, 9.0, 1.0) : vec4(at, 0.0, 1.0);
+  gl_Position = isnan(at.x) ? vec4(9.0, 9.0, 9.0, 1.0) : vec4(at, 0.0, 1.0);
 }`;
 const POINT_FRAGMENT = `#version 300 es
 precision highp float;
@@ -43,15 +44,16 @@ precision mediump float; in vec4 ink; out vec4 color; uniform float strength;
 void main() { color = vec4(ink.rgb * strength, strength); }`;
 
 class Marks {
-  constructor(canvas) {
+  constructor(canvas, points) {
     this.canvas = canvas;
-    const gl = canvas.getContext("webgl2", { antialias: true, premultipliedAlpha: true, preserveDrawingBuffer: true });
+    const gl = canvas.getContext("webgl2", { antialias: points <= FINE, premultipliedAlpha: true, preserveDrawingBuffer: true });
     if (!gl) throw new Error("This browser offers no WebGL 2, which the maps are drawn with.");
     this.gl = gl;
     this.points = this.program(POINT_VERTEX, POINT_FRAGMENT);
     this.lines = this.program(LINE_VERTEX, LINE_FRAGMENT);
-    this.buffers = Object.fromEntries(["place", "before", "kind", "paint", "index"].map((name) => [name, gl.createBuffer()]));
-    this.count = this.pairs = 0;
+    this.buffers = Object.fromEntries(["place", "before", "kind", "paint", "index", "order"].map((name) => [name, gl.createBuffer()]));
+    this.parts = [];
+    this.pairs = 0;
     this.blend = 1;
   }
   program(vertex, fragment) {
@@ -73,13 +75,18 @@ class Marks {
     this.gl.bufferData(target, values, this.gl.DYNAMIC_DRAW);
   }
   setPlaces(places, before) {
-    this.count = places.length / 2;
     this.fill("place", places);
     this.fill("before", before && before.length === places.length ? before : places);
   }
   setKinds(kinds) { this.fill("kind", Uint8Array.from(kinds)); }
   setPaint(paint) { this.fill("paint", paint); }
   setPairs(pairs) { this.pairs = pairs.length; this.fill("index", pairs, this.gl.ELEMENT_ARRAY_BUFFER); }
+  setOrder(parts) { // lists of points, one after the other
+    const order = new Uint32Array(parts.reduce((sum, part) => sum + part.length, 0));
+    let at = 0;
+    this.parts = parts.map((part) => { order.set(part, at); at += part.length; return { from: at - part.length, count: part.length }; });
+    this.fill("order", order, this.gl.ELEMENT_ARRAY_BUFFER);
+  }
   bind() {
     const gl = this.gl;
     [["place", 2, gl.FLOAT, false], ["before", 2, gl.FLOAT, false], ["kind", 1, gl.UNSIGNED_BYTE, false],
@@ -89,7 +96,7 @@ class Marks {
       gl.vertexAttribPointer(at, size, type, norm, 0, 0);
     });
   }
-  draw(view, size, bold, rim) {
+  draw(view, size, bold, rim, share) { // share: of the points of large parts
     const gl = this.gl;
     gl.viewport(0, 0, this.canvas.width, this.canvas.height);
     gl.clearColor(0, 0, 0, 0);
@@ -114,9 +121,10 @@ class Marks {
     gl.uniform1f(at(this.points, "size"), size);
     gl.uniform1f(at(this.points, "bold"), bold / size);
     gl.uniform3f(at(this.points, "rim"), ...rim);
-    for (const lit of [0, 1]) {
-      gl.uniform1f(at(this.points, "lit"), lit);
-      gl.drawArrays(gl.POINTS, 0, this.count);
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.buffers.order);
+    for (const { from, count } of this.parts) {
+      const drawn = Math.min(count, Math.max(FINE, Math.ceil(share * count)));
+      if (drawn) gl.drawElements(gl.POINTS, drawn, gl.UNSIGNED_INT, 4 * from);
     }
   }
   free() { this.gl.getExtension("WEBGL_lose_context")?.loseContext(); }

@@ -1,18 +1,21 @@
 // One map: where points are on the screen, which is under the pointer, which lie inside a drawn line.
 const NEAR = 9; // pixels within which a point is under the pointer
 const STILL = 4; // pixels that a click may move
+const SLOW = 50, QUICK = 25; // milliseconds of a frame of a moving map: more shows fewer points, less shows more of them
+const LEAST = 0.05; // share of the points that a moving map shows at least
+const REST = 160; // milliseconds without a movement after which all points are drawn again
 
 class Plane {
-  constructor(host, tell) {
+  constructor(host, tell, points) {
     this.tell = tell; // {hover, click, select, wheel}: called with what a person does here
     this.host = host;
     this.canvas = element("canvas", "cx-marks", host);
     this.over = element("canvas", "cx-over", host);
     this.pen = this.over.getContext("2d");
-    this.marks = new Marks(this.canvas);
+    this.marks = new Marks(this.canvas, points);
     this.zoom = 1; this.center = [0, 0]; this.reach = 1;
     this.places = new Float32Array(0); this.visible = new Uint8Array(0);
-    this.path = null; this.drag = null; this.tool = "lasso"; this.waiting = false; this.extra = () => {};
+    this.path = null; this.drag = null; this.tool = "lasso"; this.waiting = this.stale = false; this.share = 1; this.movedAt = -Infinity; this.extra = () => {};
     this.listen();
     new ResizeObserver(() => this.resize()).observe(host);
   }
@@ -44,7 +47,7 @@ class Plane {
     const start = performance.now();
     const step = (now) => {
       this.marks.blend = Math.min(1, (now - start) / 450);
-      this.draw();
+      this.move();
       if (this.marks.blend < 1) requestAnimationFrame(step);
     };
     this.marks.blend = 0;
@@ -60,21 +63,41 @@ class Plane {
     const unit = this.unit();
     return [this.center[0] + (px - this.wide / 2) / unit, this.center[1] - (py - this.tall / 2) / unit];
   }
-  draw() {
+  draw() { this.stale = true; this.sketch(); } // marks, and what lies over them
+  sketch() { // what lies over them alone
     if (this.waiting || !this.wide || !this.home) return;
     this.waiting = true;
     requestAnimationFrame(() => { this.waiting = false; this.paint(); });
   }
+  // While it moves, a map of very many points shows as large a random part of them as the machine can follow with.
+  move() {
+    this.movedAt = performance.now();
+    clearTimeout(this.rest);
+    this.rest = setTimeout(() => this.draw(), REST);
+    this.draw();
+  }
+  pace(took) {
+    if (took > SLOW) this.share = Math.max(LEAST, this.share * Math.max(0.3, SLOW / took));
+    else if (took < QUICK) this.share = Math.min(1, this.share * 1.25);
+  }
   paint() {
-    const unit = this.unit(), sx = 2 * unit / this.wide, sy = 2 * unit / this.tall;
-    const crowd = this.visible.length > 40000 ? 4 : this.visible.length > 8000 ? 6 : 8;
-    const size = crowd * this.ratio * Math.min(2, Math.sqrt(this.zoom)) * Math.max(1, Math.min(this.wide, this.tall) / 520);
-    this.marks.draw({ scale: [sx, sy], shift: [-this.center[0] * sx, -this.center[1] * sy] }, size,
-      26 * this.ratio * Math.max(1, Math.min(this.wide, this.tall) / 620), this.ground());
+    if (this.stale) this.paintMarks();
     this.pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     this.pen.clearRect(0, 0, this.wide, this.tall);
     this.extra(this.pen, this);
     if (this.path && this.path.length > 1) this.outline();
+  }
+  paintMarks() {
+    const moving = performance.now() - this.movedAt < REST;
+    this.stale = false;
+    const unit = this.unit(), sx = 2 * unit / this.wide, sy = 2 * unit / this.tall;
+    const crowd = this.visible.length > 40000 ? 4 : this.visible.length > 8000 ? 6 : 8;
+    const size = crowd * this.ratio * Math.min(2, Math.sqrt(this.zoom)) * Math.max(1, Math.min(this.wide, this.tall) / 520);
+    this.marks.draw({ scale: [sx, sy], shift: [-this.center[0] * sx, -this.center[1] * sy] }, size,
+      26 * this.ratio * Math.max(1, Math.min(this.wide, this.tall) / 620), this.ground(), moving ? this.share : 1);
+    if (!moving) return;
+    const start = performance.now();
+    requestAnimationFrame((now) => this.pace(now - start)); // the next frame waits until this one is drawn
   }
   ground() { // the colour behind the marks, 0 to 1
     const color = getComputedStyle(this.host).backgroundColor.match(/[\d.]+/g) || [255, 255, 255];
@@ -131,9 +154,9 @@ class Plane {
       if (!this.drag) return this.tell.hover(this, this.under(...here), here);
       const { start, center } = this.drag, dx = here[0] - start[0], dy = here[1] - start[1];
       this.drag.moved = Math.max(this.drag.moved, Math.hypot(dx, dy));
-      if (this.path) this.path.push(here);
-      else this.center = [center[0] - dx / this.unit(), center[1] + dy / this.unit()];
-      this.draw();
+      if (this.path) { this.path.push(here); this.sketch(); return; }
+      this.center = [center[0] - dx / this.unit(), center[1] + dy / this.unit()];
+      this.move();
     });
     const finish = (event) => {
       if (!this.drag) return;
@@ -142,10 +165,10 @@ class Plane {
       if (moved < STILL) this.tell.click(this, this.under(...start));
       else if (path) this.tell.select(this, this.inside(this.corners()), event.shiftKey ? "add" : event.altKey ? "remove" : "");
       this.drag = this.path = null;
-      this.draw();
+      this.sketch();
     };
     over.addEventListener("pointerup", finish);
-    over.addEventListener("pointercancel", () => { this.drag = this.path = null; this.draw(); });
+    over.addEventListener("pointercancel", () => { this.drag = this.path = null; this.sketch(); });
     over.addEventListener("pointerleave", () => { if (!this.drag) this.tell.hover(this, -1, [0, 0]); });
     over.addEventListener("dblclick", () => this.fit());
     over.addEventListener("wheel", (event) => {
@@ -154,7 +177,7 @@ class Plane {
       this.zoom = Math.min(200, Math.max(0.3, this.zoom * Math.exp(-event.deltaY * 0.0015)));
       const after = this.toMap(...here);
       this.center = this.center.map((c, k) => c + before[k] - after[k]);
-      this.draw();
+      this.move();
     }, { passive: false });
   }
 }
@@ -163,35 +186,42 @@ class Plane {
 class Grid {
   constructor(places, visible) {
     this.places = places;
-    const xs = [], n = visible.length;
-    let low = [Infinity, Infinity], high = [-Infinity, -Infinity];
+    const n = visible.length, seen = (i) => visible[i] && !Number.isNaN(places[2 * i]);
+    let low = [Infinity, Infinity], high = [-Infinity, -Infinity], count = 0;
     for (let i = 0; i < n; i++) {
-      if (!visible[i] || Number.isNaN(places[2 * i])) continue;
-      xs.push(i);
+      if (!seen(i)) continue;
+      count += 1;
       for (const k of [0, 1]) {
         low[k] = Math.min(low[k], places[2 * i + k]); high[k] = Math.max(high[k], places[2 * i + k]);
       }
     }
     this.low = low;
-    this.side = Math.max(1, Math.min(256, Math.round(Math.sqrt(xs.length / 2))));
+    this.side = Math.max(1, Math.min(256, Math.round(Math.sqrt(count / 2))));
     this.step = Math.max((high[0] - low[0]) / this.side, (high[1] - low[1]) / this.side, 1e-9);
-    this.cells = new Map();
-    for (const i of xs) {
-      const key = this.key(places[2 * i], places[2 * i + 1]);
-      if (this.cells.has(key)) this.cells.get(key).push(i); else this.cells.set(key, [i]);
+    // points sorted by cell: cell c has those from start[c] to start[c + 1]
+    const wide = this.side + 1, own = new Int32Array(n).fill(-1);
+    this.start = new Int32Array(wide * wide + 1);
+    for (let i = 0; i < n; i++) {
+      if (!seen(i)) continue;
+      own[i] = this.cell(places[2 * i], 0) * wide + this.cell(places[2 * i + 1], 1);
+      this.start[own[i] + 1] += 1;
     }
+    for (let c = 0; c < wide * wide; c++) this.start[c + 1] += this.start[c];
+    const next = this.start.slice();
+    this.points = new Int32Array(count);
+    for (let i = 0; i < n; i++) if (own[i] >= 0) this.points[next[own[i]]++] = i;
   }
-  cell(value, k) { return Math.floor((value - this.low[k]) / this.step); }
-  key(x, y) { return this.cell(x, 0) * 1024 + this.cell(y, 1); }
+  cell(value, k) { return Math.min(this.side, Math.max(0, Math.floor((value - this.low[k]) / this.step))); }
   nearest(x, y, reach) {
     let best = -1, least = reach;
-    const from = [this.cell(x - reach, 0), this.cell(y - reach, 1)], to = [this.cell(x + reach, 0), this.cell(y + reach, 1)];
-    for (let a = Math.max(from[0], -1); a <= Math.min(to[0], this.side + 1); a++)
-      for (let b = Math.max(from[1], -1); b <= Math.min(to[1], this.side + 1); b++)
-        for (const i of this.cells.get(a * 1024 + b) || []) {
-          const far = Math.hypot(this.places[2 * i] - x, this.places[2 * i + 1] - y);
+    for (let a = this.cell(x - reach, 0); a <= this.cell(x + reach, 0); a++)
+      for (let b = this.cell(y - reach, 1); b <= this.cell(y + reach, 1); b++) {
+        const cell = a * (this.side + 1) + b;
+        for (let at = this.start[cell]; at < this.start[cell + 1]; at++) {
+          const i = this.points[at], far = Math.hypot(this.places[2 * i] - x, this.places[2 * i + 1] - y);
           if (far < least) { least = far; best = i; }
         }
+      }
     return best;
   }
 }
