@@ -18,8 +18,8 @@ from c2vl_lab.run_files import load_config
 SINGLE = Path("runs") / "single"  # under the work folder: what notebook 03_pretrain makes by its defaults
 DEMO = Path("runs") / "demo" / "cpu"  # what the demo suite makes
 CAUTION = (
-    f"{EPOCHS} epochs on a few clips that were generated, with the stand-in teacher. They show what the notebook does; "
-    "their numbers say nothing of a method."
+    f"{EPOCHS} epochs on a few clips that were generated, with the stand-in teacher. This shows what the notebook "
+    "does; the numbers say nothing of a method."
 )
 Progress = Callable[[str], None] | None
 
@@ -73,7 +73,7 @@ def run_to_open(run_dir: str | Path, work_dir: str | Path = "work", progress: Pr
         return RunToOpen(Path(run_dir), f"The run: {run_dir}")
     if (single / "config.json").is_file():
         return RunToOpen(single, f"No run was named: this is {single}, which notebook 03_pretrain made.")
-    path = example_runs(work_dir, ARMS[-1:], SEEDS[:1], progress) / f"{ARMS[-1]}-s{SEEDS[0]}"
+    path = example_runs(work_dir, ("full",), (0,), progress) / "full-s0"
     return RunToOpen(path, f"No run was named, and {single} holds none: this is the example run {path}: {CAUTION}")
 
 
