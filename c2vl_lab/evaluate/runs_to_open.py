@@ -18,8 +18,8 @@ from c2vl_lab.run_files import load_config
 SINGLE = Path("runs") / "single"  # under the work folder: what notebook 03_pretrain makes by its defaults
 DEMO = Path("runs") / "demo" / "cpu"  # what the demo suite makes
 CAUTION = (
-    f"{EPOCHS} epochs on a few clips that were generated, with the stand-in teacher. This shows what the notebook "
-    "does; the numbers say nothing of a method."
+    f"{EPOCHS} epochs on a few generated clips, with the stand-in teacher.\n"
+    "This shows what the notebook does; the numbers say nothing of a method."
 )
 Progress = Callable[[str], None] | None
 
@@ -30,7 +30,7 @@ class RunToOpen:
 
     Attributes:
         path: its folder.
-        told: which run it is and why it is opened, for the reader of the executed notebook.
+        told: which run it is and why it is opened, for the reader of the executed notebook; a sentence a line.
     """
 
     path: Path
@@ -74,7 +74,7 @@ def run_to_open(run_dir: str | Path, work_dir: str | Path = "work", progress: Pr
     if (single / "config.json").is_file():
         return RunToOpen(single, f"No run was named: this is {single}, which notebook 03_pretrain made.")
     path = example_runs(work_dir, ("full",), (0,), progress) / "full-s0"
-    return RunToOpen(path, f"No run was named, and {single} holds none: this is the example run {path}: {CAUTION}")
+    return RunToOpen(path, f"No run was named, and {single} holds none.\nThis is the example run {path}:\n{CAUTION}")
 
 
 def suite_to_open(results_dir: str | Path, work_dir: str | Path = "work", progress: Progress = None) -> SuiteToOpen:
@@ -94,8 +94,8 @@ def suite_to_open(results_dir: str | Path, work_dir: str | Path = "work", progre
     if any(demo.glob("*/results.json")):
         return _suite(demo, f"No runs were named: these are those of the demo suite in {demo}.")
     path = example_runs(work_dir, progress=progress)
-    told = f"No runs were named, and the demo suite has made none in {demo}: these are the example runs in {path}, "
-    told += f"{len(ARMS)} arms with {len(SEEDS)} seeds each: "
+    told = f"No runs were named, and the demo suite has made none in {demo}.\n"
+    told += f"These are the example runs in {path}, {len(ARMS)} arms with {len(SEEDS)} seeds each:\n"
     return SuiteToOpen(path, told + CAUTION, "Example runs", "c2vl run 07_report", "demo-example")
 
 
