@@ -137,7 +137,7 @@ def test_07_alone_in_a_fresh_folder(fresh, monkeypatch):
     assert "image/png" in kinds(alone(fresh, "07_report"))
     report = fresh / "reports" / "demo-example"
     page, rows = (report / "index.html").read_text(), json.loads((report / "manifest.json").read_text())["runs"]
-    assert "Example runs (generated clips, stand-in teacher)" in page and "c2vl run 07_report" in page
+    assert "Example runs on generated clips (stand-in teacher)" in page and "c2vl run 07_report" in page
     assert len(rows) == 6 and {row["status"] for row in rows} == {"complete"}
 
 

@@ -96,7 +96,7 @@ def suite_to_open(results_dir: str | Path, work_dir: str | Path = "work", progre
     path = example_runs(work_dir, progress=progress)
     told = f"No runs were named, and the demo suite has made none in {demo}.\n"
     told += f"These are the example runs in {path}, {len(ARMS)} arms with {len(SEEDS)} seeds each:\n"
-    return SuiteToOpen(path, told + CAUTION, "Example runs", "c2vl run 07_report", "demo-example")
+    return SuiteToOpen(path, told + CAUTION, "Example runs on generated clips", "c2vl run 07_report", "demo-example")
 
 
 def _suite(path: Path, told: str) -> SuiteToOpen:
