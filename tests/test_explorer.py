@@ -325,22 +325,20 @@ def test_a_page_of_its_own_is_notebook_05_with_parameters(tmp_path, monkeypatch)
     assert "--port=8001" in command and "--Voila.ip=127.0.0.1" in command and str(path) in command
 
 
-def test_what_is_opened_without_a_run(tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(serving, "example_runs", lambda folder, *rest, **options: asked.append(options) or folder)
-    assert serving.run_to_open("", tmp_path) == tmp_path / "runs" / "explore" / "full-s0" and asked[0]["arms"] == (
-        "full",
-    )
+def test_what_is_served(tmp_path, monkeypatch, capsys):
+    """A run that is named, or the one that notebook 03 made; test_runs_to_open.py says what there is without any."""
     single = tmp_path / "runs" / "single"
     single.mkdir(parents=True)
     (single / "config.json").write_text("{}")
-    with pytest.raises(MissingError, match=r"no checkpoint\.safetensors yet"):
-        serving.run_to_open(str(single), tmp_path)
+    for run in ("", str(single)):
+        with pytest.raises(MissingError, match=r"no checkpoint\.safetensors yet"):
+            serving.run_to_serve(run, tmp_path)
     (single / "checkpoint.safetensors").write_bytes(b"")
-    assert serving.run_to_open("", tmp_path) == single.resolve() == serving.run_to_open(str(single), tmp_path)
+    assert serving.run_to_serve("", tmp_path) == single.resolve()
+    assert "03_pretrain made" in capsys.readouterr().err
+    assert serving.run_to_serve(str(single), tmp_path) == single.resolve()
     with pytest.raises(MissingError, match="03_pretrain"):
-        serving.run_to_open(str(tmp_path / "nowhere"), tmp_path)
-    assert len(asked) == 1
+        serving.run_to_serve(str(tmp_path / "nowhere"), tmp_path)
 
 
 def test_the_rarest_sentence_stands_for_a_clip(space):

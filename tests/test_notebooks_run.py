@@ -21,6 +21,12 @@ def work(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def fresh(tmp_path_factory) -> Path:
+    """As where somebody has just cloned the repository: nothing was run, and notebooks get no parameters."""
+    return tmp_path_factory.mktemp("fresh")
+
+
+@pytest.fixture(scope="module")
 def common(work) -> dict:
     """A small generated store by its path, as somebody's own recordings would be given."""
     store = open_dataset("generated", work_dir=work, performers=2, frames_max=50)
@@ -40,6 +46,11 @@ def kinds(cells: list[dict]) -> set[str]:
     return {kind for cell in cells for out in cell.get("outputs", []) for kind in out.get("data", {})}
 
 
+def told(cells: list[dict]) -> str:
+    """All that a notebook prints."""
+    return "".join(text for cell in cells for out in cell.get("outputs", []) for text in out.get("text", []))
+
+
 def test_01_data(work, common):
     shown = kinds(run(work, "01_data", **common))
     assert {"application/vnd.plotly.v1+json", "image/png", "text/html"} <= shown
@@ -52,17 +63,16 @@ def test_02_prompts(work, common):
 
 
 def test_03_pretrain_then_04_and_05(work, common):
-    run_dir = str(work / "runs" / "single")
-    cells = run(work, "03_pretrain", **common, run_dir=run_dir, epochs=2, batch_size=16, keep_every=1)
+    """No run is named: one notebook makes it and the others find it."""
+    cells = run(work, "03_pretrain", **common, epochs=2, batch_size=16, keep_every=1)
     assert "image/png" in kinds(cells) and (work / "runs" / "single" / "checkpoint.safetensors").is_file()
-    run(work, "04_evaluate", run_dir=run_dir, work_dir=str(work))
+    run(work, "04_evaluate", work_dir=str(work))
     results = json.loads((work / "runs" / "single" / "results.json").read_text())
     assert results["generated"] and results["stand_in_teacher"] and 0 <= results["metrics"]["linear"] <= 1
     figures, page = work / "figures", str(work / "page.html")
     cells = run(
         work,
         "05_concept_space",
-        run_dir=run_dir,
         work_dir=str(work),
         projection="pca",
         figures_dir=str(figures),
@@ -71,8 +81,8 @@ def test_03_pretrain_then_04_and_05(work, common):
     assert {"image/png", "text/html"} <= kinds(cells), "without Jupyter the two maps stand there as figures"
     assert (figures / "joint_map.json").is_file() and (figures / "examples.json").is_file()
     assert Path(page).stat().st_size > 100_000
-    told = "".join(text for cell in cells for out in cell.get("outputs", []) for text in out.get("text", []))
-    assert re.search(r"selected \d+ of \d+|nothing selected yet", told)
+    assert re.search(r"selected \d+ of \d+|nothing selected yet", told(cells))
+    assert not (work / "runs" / "example").exists()
 
 
 @pytest.mark.parametrize("arm", ["coordinates", "full"])
@@ -98,7 +108,42 @@ def test_07_report(work):
     assert "Tiny" in page and "generated" in page
 
 
-def test_08_figures(work):
+def alone(fresh: Path, name: str, **parameters) -> list[dict]:
+    """Execute a notebook where no other was run; the example's one run, which several open, is trained by the first."""
+    checkpoint = fresh / "work" / "runs" / "example" / "full-s0" / "checkpoint.safetensors"
+    before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
+    cells = run(fresh, name, **parameters)
+    assert before in (None, checkpoint.stat().st_mtime_ns), "trained once"
+    assert not {"single", "demo"} & {path.name for path in (fresh / "work" / "runs").iterdir()}
+    assert "example run" in told(cells) and "nothing of a method" in told(cells), "a reader must know what is shown"
+    return cells
+
+
+def test_04_alone_in_a_fresh_folder(fresh, monkeypatch):
+    monkeypatch.chdir(fresh)
+    assert "image/png" in kinds(alone(fresh, "04_evaluate"))
+    results = json.loads((fresh / "work" / "runs" / "example" / "full-s0" / "results.json").read_text())
+    assert results["generated"] and "zero-shot" in results["protocols"]
+
+
+def test_05_alone_in_a_fresh_folder(fresh, monkeypatch):
+    monkeypatch.chdir(fresh)
+    cells = alone(fresh, "05_concept_space", projection="pca")  # umap, the default, is compiled for a minute
+    assert {"image/png", "text/html"} <= kinds(cells)
+
+
+def test_07_alone_in_a_fresh_folder(fresh, monkeypatch):
+    monkeypatch.chdir(fresh)
+    assert "image/png" in kinds(alone(fresh, "07_report"))
+    report = fresh / "reports" / "demo-example"
+    page, rows = (report / "index.html").read_text(), json.loads((report / "manifest.json").read_text())["runs"]
+    assert "Example runs on generated clips (stand-in teacher)" in page and "c2vl run 07_report" in page
+    assert len(rows) == 6 and {row["status"] for row in rows} == {"complete"}
+
+
+def test_08_figures(fresh):
+    """Its example runs are those of the notebooks before it."""
+    work = fresh / "work"
     cells = run(work, "08_figures", work_dir=str(work), figures_dir=str(work / "paper"))
     assert {"application/vnd.plotly.v1+json", "image/png"} <= kinds(cells)
     written = {path.name.partition(".")[0] for path in (work / "paper").glob("*.pdf")}

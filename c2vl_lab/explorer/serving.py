@@ -1,7 +1,7 @@
 """The explorer as a page of its own, without JupyterLab: ``python -m c2vl_lab.explorer.serving [RUN]``.
 
 Without RUN it opens ``work/runs/single``, which notebook 03_pretrain makes; where there is none, a small run that is
-trained on generated clips first. Notebook 05 is given its parameters and served by Voilà, on this machine alone unless
+trained on generated clips, once. Notebook 05 is given its parameters and served by Voilà, on this machine alone unless
 ``--ip`` says otherwise; Ctrl-C stops it. What is selected and saved there lies under ``--work-dir``.
 """
 
@@ -17,13 +17,11 @@ from typing import Any
 
 from c2vl_lab.bench.notebooks import check_parameters, find_notebook
 from c2vl_lab.errors import C2VLError, MissingError
-from c2vl_lab.evaluate.example_runs import example_runs
-from c2vl_lab.run_files import load_config
+from c2vl_lab.evaluate.runs_to_open import run_to_open
 from c2vl_lab.training.checkpoints import FILE
 from c2vl_lab.viz.status import same_line
 
 NOTEBOOK = "05_concept_space"
-SINGLE = Path("runs") / "single"  # under the work folder, as in notebook 03
 
 
 def voila_command(folder: Path, port: int, ip: str, base_url: str = "/") -> list[str]:
@@ -44,23 +42,17 @@ def voila_command(folder: Path, port: int, ip: str, base_url: str = "/") -> list
     return command + [f"--{name}={value}" for name, value in options.items()]
 
 
-def run_to_open(run: str, work_dir: Path) -> Path:
-    """The run's folder, absolute: the named one, or what notebook 03 made, or a small one on generated clips.
+def run_to_serve(run: str, work_dir: Path) -> Path:
+    """The run's folder, absolute, where its training has left something; see :func:`run_to_open` for a run of "".
 
     Raises:
         MissingError: the named folder is no run's, or its training has written nothing yet.
     """
-    single = work_dir / SINGLE
-    if not run and (single / FILE).is_file():
-        return single.resolve()
-    if not run:
-        sys.stderr.write("No run was named: a small one is trained on generated clips first, to show what there is.\n")
-        folder = work_dir / "runs" / "explore"
-        return example_runs(folder, str(work_dir), (0,), arms=("full",), progress=same_line) / "full-s0"
-    load_config(run)
-    if not (Path(run) / FILE).is_file():
-        raise MissingError(f"{run} has no {FILE} yet: train it to its end, and open it then.")
-    return Path(run).resolve()
+    opened = run_to_open(run, work_dir, same_line)
+    if not (opened.path / FILE).is_file():
+        raise MissingError(f"{opened.path} has no {FILE} yet: train it to its end, and open it then.")
+    sys.stderr.write(f"{opened.told}\n")
+    return opened.path.resolve()
 
 
 def write_notebook(folder: Path, parameters: dict[str, Any]) -> Path:
@@ -98,8 +90,9 @@ def main(arguments: list[str] | None = None) -> None:
     folder, work = Path(tempfile.mkdtemp(prefix="c2vl-explore-")), Path(chosen.work_dir).resolve()
     try:
         command = voila_command(folder, chosen.port, chosen.ip)
-        run = run_to_open(chosen.run, work)
-        write_notebook(folder, {"run_dir": str(run), "work_dir": str(work)} | dict(chosen.p))
+        run = run_to_serve(chosen.run, work)
+        named = str(run) if chosen.run else ""  # without a name the notebook says itself which one it opens, and why
+        write_notebook(folder, {"run_dir": named, "work_dir": str(work)} | dict(chosen.p))
     except C2VLError as error:
         sys.exit(str(error))
     sys.stderr.write(f"{run} is opened at http://{chosen.ip}:{chosen.port}/ (the first page takes a minute or two).\n")
