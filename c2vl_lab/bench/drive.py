@@ -12,8 +12,9 @@ from c2vl_lab.bench.estimate import earlier_runs, in_words, seconds_for
 from c2vl_lab.bench.fingerprints import NO_TRAINING, code_fingerprint, data_fingerprint
 from c2vl_lab.bench.machine import this_machine
 from c2vl_lab.bench.notebooks import check_parameters, find_notebook, notebook_parameters
+from c2vl_lab.bench.progress import clock
 from c2vl_lab.bench.resources import Resources, resources_of, with_changes
-from c2vl_lab.bench.runner import Outcome, Tally, clock, run_jobs
+from c2vl_lab.bench.runner import Outcome, Tally, run_jobs
 from c2vl_lab.bench.runs import Job, card_on_disk, is_complete
 from c2vl_lab.bench.states import STATES, state_of
 from c2vl_lab.bench.suite import RunSpec, Suite, check_wants, expand, preset_name, with_settings
