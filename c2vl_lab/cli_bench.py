@@ -30,7 +30,9 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--work", default="work", metavar="DIR", help="stores, caches and runs")
     parser.add_argument("--reports", default="reports", metavar="DIR", help="reports are written here")
-    parser.add_argument("--dry-run", action="store_true", help="list the runs, how each stands, and the time left")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="list the runs, their states, the time left; --data may be left out"
+    )
     each = parser.add_argument_group("resources of a run (default: the suite's)")
     each.add_argument("--gpus", type=int, metavar="N", help="GPUs of a run; several train it together")
     each.add_argument("--gpu-memory", type=float, metavar="GB", help="GPU memory of a run: several share a GPU")
@@ -67,6 +69,7 @@ def bench_suite(options: argparse.Namespace, say: Callable[[str], None]) -> int:
         command=_command(options),
         retries=options.retries,
         resources=_resources(options),
+        dry_run=options.dry_run,
     )
     plan = plan_suite(load_suite(options.suite), bench)
     if options.dry_run:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser_looks import SCATTER, contrasts, lasso_on_the_right_scatter_map
 from spaces import CLASSES, EVIL, joint_space
 
 from benchmarks import frames
@@ -151,7 +152,7 @@ def test_in_jupyterlab(space, tmp_path):
     from c2vl_lab.explorer.explorer import ConceptExplorer
 
     maps = ConceptExplorer(space, method="pca").maps
-    notebook(tmp_path / "explorer.ipynb", [CELL.format(tests=str(Path(__file__).parent))])
+    notebook(tmp_path / "explorer.ipynb", [CELL.format(tests=str(Path(__file__).parent)), SCATTER])
     with lab(tmp_path) as address, chromium() as browser:
         at = Page(browser.new_page(viewport={"width": 1366, "height": 1000}), tmp_path)
         page = at.page
@@ -169,6 +170,8 @@ def test_in_jupyterlab(space, tmp_path):
         _clip(at, maps, space)
         _searches(at)
         _colors_and_slider(at)
+        _dark(at)
+        lasso_on_the_right_scatter_map(page, tmp_path)
         at.untouched()
 
 
@@ -271,6 +274,28 @@ def _colors_and_slider(at: Page) -> None:
     wait_for(lambda: at.page.locator(".cx-view").first.input_value() == "epoch 5", "the map", 30)
     time.sleep(0.8)  # points glide to their places
     assert (at.colored(0) != old).any()
+
+
+def _dark(at: Page) -> None:
+    """Every text is legible in JupyterLab's light theme and in its dark one, and so are the colours of the classes."""
+    at.page.locator(".cx-color").select_option("class")
+    at.page.locator(".cx-class").select_option(CLASSES[2])
+    at.page.locator(".cx-hit").first.wait_for()
+    at.page.evaluate("() => document.querySelector('.cx-same').classList.replace('cx-same', 'cx-other')")
+    texts = [".cx-tools .cx-button", ".cx-count", ".cx-query", ".cx-query::placeholder", ".cx-view", ".cx-kind"]
+    texts += [".cx-entry", ".cx-entry b", ".cx-quality", ".cx-hit i", ".cx-hit em", ".cx-pill", ".cx-same", ".cx-other"]
+    texts += [".cx-quote", ".cx-said li", ".cx-subset-name", ".cx-note", ".cx-message"]
+    at.until(lambda s: s["color_by"] == "class", "the colour")
+    for theme in ("Light", "Dark"):
+        change = "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })"
+        at.page.evaluate(change, f"JupyterLab {theme}")
+        is_dark = at.page.locator(".cx-root.cx-dark").first
+        wait_for(lambda is_dark=is_dark, theme=theme: is_dark.is_visible() == (theme == "Dark"), f"the {theme} theme")
+        seen = contrasts(at.page, texts, ".cx-entry i")
+        assert set(seen) == {*texts, ".cx-entry i"}, "each of them is on the page"
+        swatch = seen.pop(".cx-entry i")
+        assert min(seen.values()) >= 4.5, f"{theme}: {seen}"
+    assert swatch >= 3, f"dark class colours stand out from a dark page: {swatch}"
 
 
 def test_the_saved_page_without_a_network(space, tmp_path):

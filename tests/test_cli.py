@@ -17,7 +17,7 @@ from c2vl_lab.cli import main
     [
         (("bench", "dmo"), "There is no suite named 'dmo'. Did you mean 'demo'?"),
         (("bench", "nw-ucla", "--data", "nowhere"), "data_dir nowhere is no folder"),
-        (("bench", "nw-ucla"), "data_dir is not set"),
+        (("bench", "nw-ucla"), "(in a command: --data)"),
         (("bench", "demo", "--preset", "cpo"), "no preset of suite demo named 'cpo'. Did you mean 'cpu'?"),
         (("bench", "demo", "--only", "arm=ful"), "no run has arm=ful. Did you mean 'full'?"),
         (("bench", "demo", "--workers", "-1"), "--workers wants 1 or more"),
@@ -111,6 +111,9 @@ def test_suites_and_dry_run(capsys, tmp_path, monkeypatch):
     assert main(["bench", "demo", "--dry-run", "--only", "arm=full"]) == 0
     shown = capsys.readouterr().out
     assert "full-s0-" in shown and "untrained" not in shown and "07_report" in shown
+    assert main(["bench", "nw-ucla", "--dry-run", "--only", "arm=full"]) == 0
+    shown = capsys.readouterr().out
+    assert "Runs: 5 to do" in shown and "Data: not looked at, for --data names no folder" in shown
     assert list(tmp_path.iterdir()) == []
 
 

@@ -109,6 +109,7 @@ def test_every_arm_runs_to_results(base, tmp_path, arm):
     language = arm in ("hard", "full")
     assert ("zero_shot" in results["metrics"]) == language == ("retrieval" in results["metrics"])
     assert results["stand_in_teacher"] == (arm in ("prompts", "hard", "full"))
+    assert ("stand-in teacher" in experiment.note) == results["stand_in_teacher"] and "generated" not in experiment.note
     assert ("encoder" in results) == (arm not in ("coordinates", "prompts"))
     assert any("stands in" in note for note in results["notes"]) == results["stand_in_teacher"]
 

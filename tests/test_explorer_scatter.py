@@ -182,7 +182,9 @@ def test_tools_the_pointer_and_the_theme(explorer):
     assert explorer.widget.pointed == "clip 13 (language); class: class 1"
     left.widget.hovering = -1
     assert explorer.widget.pointed == ""
+    colors = left.widget.axes_color, left.widget.legend_color
     explorer.widget.dark = True
+    assert (left.widget.axes_color, left.widget.legend_color) == colors, "a change would draw axes and a legend"
     assert left.widget.background_color != (1, 1, 1, 1) and sum(left.widget.background_color[:3]) < 0.5
     explorer.widget.dark = False
 

@@ -159,7 +159,7 @@ def test_figures_are_exactly_as_wide_as_the_venue_wants(venue, tmp_path):
 
 def test_widths_are_those_of_the_author_kits():
     inch = {"cvpr": (3.25, 6.875), "eccv": (None, 122 / 25.4), "neurips": (None, 5.5), "iclr": (None, 5.5)}
-    inch |= {"iccv": inch["cvpr"], "tmm": (252 / 72.27, 516 / 72.27), "tpami": (252 / 72.27, 516 / 72.27)}
+    inch |= {"iccv": inch["cvpr"], "tmm": (252 / 72.27, 516 / 72.27), "tpami": (3.5, 7.16)}
     for name, (column, page) in inch.items():
         assert VENUES[name].page == pytest.approx(page, abs=1e-3)
         assert VENUES[name].column == pytest.approx(column or page / 2, abs=0.15 if column is None else 1e-3)

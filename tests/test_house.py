@@ -19,7 +19,7 @@ FLOORS = [
     {"models", "prompts", "viz", "figures"},
     {"embed", "concepts", "regression", "bench", "learners", "sharing"},
     {"training"},
-    {"run_config", "run_checks", "run_files", "imported", "experiment", "evaluate", "launch"},
+    {"run_config", "run_checks", "run_files", "run_material", "imported", "experiment", "evaluate", "launch"},
     {"explorer"},
     {"cli_ask", "cli_bench", "cli_pretrain", "cli_evaluate", "cli_report", "cli_share"},
     {"cli"},

@@ -107,3 +107,19 @@ def test_the_recipe_for_own_recordings_takes_at_most_ten_lines():
     cells = {cell["id"]: "".join(cell["source"]) for cell in code_cells(NOTEBOOKS[-1])}
     lines = [line for line in cells["recipe"].splitlines() if line.strip()]
     assert "store_from_arrays(" in cells["recipe"] and len(lines) <= 10
+
+
+def test_curves_of_training_say_what_their_data_and_teacher_are_not():
+    drawn = []
+    for path in NOTEBOOKS:
+        for cell in code_cells(path):
+            calls = [node for node in ast.walk(ast.parse("".join(cell["source"]))) if isinstance(node, ast.Call)]
+            if all(ast.unparse(call.func) != "figures.training_curves" for call in calls):
+                continue
+            drawn.append(path.stem)
+            for call in calls:
+                if ast.unparse(call.func) == "figures.Look":
+                    assert "note" in [word.arg for word in call.keywords], f"{path.name}, cell {cell['id']}"
+                elif ast.unparse(call.func) == "figures.training_curves":
+                    assert len(call.args) == 2, f"{path.name}, cell {cell['id']}: without a look it says nothing"
+    assert drawn == ["00_tour", "03_pretrain", "06_benchmark", "08_figures"]

@@ -12,6 +12,7 @@ import pytest
 from test_report import Page, write_run
 
 from c2vl_lab.bench.attempts import Attempt
+from c2vl_lab.bench.pages import checkout
 from c2vl_lab.bench.published import beside_section
 from c2vl_lab.bench.report import build_report
 from c2vl_lab.bench.report_costs import costs, row_commands
@@ -84,7 +85,14 @@ def test_wall_time_and_energy_are_summed_and_said(runs_dir, tmp_path):
     text = Page((tmp_path / "report" / "index.html").read_text()).text
     assert "the work of others included" in text and "of 2 of 3 runs" in text
     assert "--workers 2 --only arm=skeletonclr" in text and "Each row by itself" in text
+    policy = (
+        "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'"
+    )
+    assert f'content="{policy}"' in (tmp_path / "report" / "index.html").read_text(), "it asks nobody for anything"
+    line = checkout(manifest["commit"])
+    assert line in text
     said = paper(tmp_path / "report" / "report.pdf")
+    assert line.split("  #")[0] in said, "which code made it stands beside its command"
     for words in (
         "90.0 ± 0.0",
         "0123456789abcdef",
@@ -94,6 +102,13 @@ def test_wall_time_and_energy_are_summed_and_said(runs_dir, tmp_path):
         "1.5 Wh",
     ):
         assert words in said, words
+
+
+def test_a_commit_becomes_the_line_that_brings_it_back():
+    assert checkout("0123456789ab") == "git checkout 0123456789ab"
+    said = "git checkout 0123456789ab  # the report was made with uncommitted changes"
+    assert checkout("0123456789ab with uncommitted changes") == said
+    assert checkout("") == ""
 
 
 def paper(path) -> str:

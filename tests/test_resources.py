@@ -8,7 +8,7 @@ import os
 import pytest
 
 from c2vl_lab.bench.cluster import sbatch_options
-from c2vl_lab.bench.drive import BenchOptions, plan_suite, write_list
+from c2vl_lab.bench.drive import BenchOptions, plan_suite
 from c2vl_lab.bench.machine import Machine, this_machine
 from c2vl_lab.bench.report import _step
 from c2vl_lab.bench.resources import Resources, hours_in, resources_of, with_changes
@@ -16,6 +16,7 @@ from c2vl_lab.bench.results import Run
 from c2vl_lab.bench.runner import _commands
 from c2vl_lab.bench.runs import begin
 from c2vl_lab.bench.suite import load_suite
+from c2vl_lab.bench.suite_list import write_list
 from c2vl_lab.cli import main
 from c2vl_lab.errors import ConfigError
 

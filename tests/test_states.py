@@ -18,6 +18,7 @@ from c2vl_lab.bench.notebooks import find_notebook
 from c2vl_lab.bench.runs import Job, begin, is_complete, take_lock
 from c2vl_lab.bench.states import State, state_of
 from c2vl_lab.bench.suite import load_suite
+from c2vl_lab.errors import MissingError
 from c2vl_lab.logs import write_status
 
 CELL = {"cell_type": "code", "source": "1", "execution_count": 1, "outputs": []}
@@ -208,3 +209,28 @@ def test_a_dry_run_lists_states_and_time_and_starts_nothing(tmp_path):
     lines = describe_plan(plan)
     assert lines[-2] == "Runs: 1 complete, 1 stale, 10 to do"
     assert f"  stale       {stale.id}  ({stale.label}): other data, captions, pictures or teacher" in lines
+
+
+def test_a_dry_run_needs_no_data_and_says_so(tmp_path):
+    options = BenchOptions(work_dir=str(tmp_path), device="cpu", workers=2, dry_run=True)
+    plan = plan_suite(load_suite("utd-mhad"), options)
+    lines = describe_plan(plan)
+    assert lines[-3].startswith("Data: not looked at, for --data names no folder")
+    assert lines[-2] == f"Runs: {len(plan.runs)} to do" and not list(tmp_path.iterdir())
+    done, stale = plan.runs[0], plan.runs[1]
+    begin(changed(done, data="the files of that day"))
+    executed(done)
+    (done.folder / "results.json").write_text("{}")
+    begin(changed(stale, code="other"))
+    plan = plan_suite(load_suite("utd-mhad"), options)
+    assert describe_plan(plan)[-2] == f"Runs: 1 complete, 1 stale, {len(plan.runs) - 2} to do"
+    with pytest.raises(MissingError, match=r"data_dir is not set.*--data"):
+        plan_suite(load_suite("utd-mhad"), BenchOptions(work_dir=str(tmp_path)))
+    nowhere = BenchOptions(work_dir=str(tmp_path), dry_run=True, data_dir=str(tmp_path / "nowhere"))
+    with pytest.raises(MissingError, match="nowhere is no folder"):
+        plan_suite(load_suite("utd-mhad"), nowhere)
+    captions = BenchOptions(work_dir=str(tmp_path), dry_run=True, settings=("captions=none.jsonl",))
+    with pytest.raises(MissingError, match=r"captions=none.jsonl: there is no file"):
+        plan_suite(load_suite("utd-mhad"), captions)
+    assert describe_plan(plan_suite(load_suite("demo"), options))[-2].startswith("Runs:"), "generated clips are known"
+    assert not plan_suite(load_suite("demo"), options).blind

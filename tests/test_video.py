@@ -10,7 +10,7 @@ import pku_files
 import pytest
 from video_files import SIZE, body, clip, number_of, numbered, store_of, write_video
 
-from c2vl_lab import experiment
+from c2vl_lab import experiment, run_material
 from c2vl_lab.bench.fingerprints import data_fingerprint
 from c2vl_lab.data.datasets import open_dataset
 from c2vl_lab.data.layouts import NTU25
@@ -347,7 +347,7 @@ def test_threads_get_the_same_pictures_as_one(tmp_path):
 
 def test_a_run_passes_its_style_and_its_videos_are_part_of_what_it_reads(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(experiment, "open_pictures", lambda *words: asked.append(words) or _Stop.now())
+    monkeypatch.setattr(run_material, "open_pictures", lambda *words: asked.append(words) or _Stop.now())
     config = {"modalities": "vision", "pictures": f"video:{tmp_path}", "work_dir": str(tmp_path / "work")}
     opened = experiment.open_experiment(RunConfig(**config, picture_style="crop"))
     with pytest.raises(_Stop):

@@ -8,23 +8,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from c2vl_lab.artifacts import write_json
 from c2vl_lab.bench.estimate import earlier_runs, in_words, seconds_for
 from c2vl_lab.bench.fingerprints import NO_TRAINING, code_fingerprint, data_fingerprint
 from c2vl_lab.bench.machine import this_machine
 from c2vl_lab.bench.notebooks import check_parameters, find_notebook, notebook_parameters
+from c2vl_lab.bench.progress import clock
 from c2vl_lab.bench.resources import Resources, resources_of, with_changes
-from c2vl_lab.bench.runner import Outcome, Tally, clock, run_jobs
+from c2vl_lab.bench.runner import Outcome, Tally, run_jobs
 from c2vl_lab.bench.runs import Job, card_on_disk, is_complete
 from c2vl_lab.bench.states import STATES, state_of
-from c2vl_lab.bench.suite import RunSpec, Suite, check_wants, expand, picks, preset_name, with_settings
-from c2vl_lab.errors import ConfigError
-from c2vl_lab.logs import METRICS
+from c2vl_lab.bench.suite import RunSpec, Suite, check_wants, expand, preset_name, with_settings
+from c2vl_lab.bench.suite_list import write_list
+from c2vl_lab.errors import ConfigError, MissingError
 
 Say = Callable[[str], None]
 # (jobs, whether they are notebooks beside the runs, what hears of the outcomes) -> an outcome each
 Execute = Callable[[list[Job], bool, Callable[[list[Outcome]], None]], list[Outcome]]
-STEP = ("batch_size", "accumulate", "micro_batch")
+UNSEEN = "not looked at"  # the data of a job, where nobody said where they are
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class BenchOptions:
         command: what the report names as the command that made it.
         retries: how many times a run that failed is tried again.
         resources: fields of :class:`~c2vl_lab.bench.resources.Resources` that win over the suite's.
+        dry_run: the plan is for looking at: without a ``data_dir`` the published files are not looked at.
     """
 
     data_dir: str = ""
@@ -56,6 +57,7 @@ class BenchOptions:
     command: str = ""
     retries: int = 0
     resources: dict[str, Any] = field(default_factory=dict)
+    dry_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Plan:
         before, after: notebooks ahead of the runs and behind them.
         left_out: sentences about notebooks that are not executed.
         resources: what a run may use.
+        blind: whether jobs were planned without a look at the published files; what they left counts as made of them.
     """
 
     suite: Suite
@@ -83,6 +86,7 @@ class Plan:
     after: list[Job] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     resources: Resources = field(default_factory=Resources)
+    blind: bool = False
 
 
 def plan_suite(suite: Suite, options: BenchOptions) -> Plan:
@@ -112,8 +116,9 @@ def plan_suite(suite: Suite, options: BenchOptions) -> Plan:
     resources = resources_of(suite.resources, tuple(suite.presets), preset, suite.name)
     resources = with_changes(resources, options.resources)
     code = code_fingerprint(notebook), code_fingerprint(notebook, leave_out=NO_TRAINING)
-    jobs = [_run_job(spec, notebook, folder, places, *code) for spec in specs]
-    jobs = [replace(job, devices=max(1, resources.devices)) for job in jobs]
+    jobs = [_run_job(spec, notebook, folder, places, options.dry_run, *code) for spec in specs]
+    blind = any(job.data == UNSEEN for job in jobs)
+    jobs = [_as_found(replace(job, devices=max(1, resources.devices))) for job in jobs]
     shown = _shown(suite, specs, chosen)
     common = {"dataset": suite.dataset, **suite.parameters, **suite.presets[preset], **places}
     extra = {
@@ -124,8 +129,8 @@ def plan_suite(suite: Suite, options: BenchOptions) -> Plan:
         "title": f"{suite.title} ({preset} preset)",
         "command": options.command,
     }
-    data = data_fingerprint(common)
-    before = [_look_job(name, folder, common | extra, data) for name in suite.before]
+    data = _data_of(common, options.dry_run)
+    before = [_as_found(_look_job(name, folder, common | extra, data)) for name in suite.before]
     # what the last notebooks show has changed with the runs, so they are always done again
     after = [replace(_look_job(name, folder, common | extra, data), always=True) for name in suite.after]
     runs = [job for job in jobs if job.id in chosen]
@@ -134,7 +139,8 @@ def plan_suite(suite: Suite, options: BenchOptions) -> Plan:
         without = [job for job in after if "run_dir" in job.parameters]
         left_out = [f"left out: {job.id} shows the run {shown.id}, which --only excludes" for job in without]
         after = [job for job in after if job not in without]
-    return Plan(suite, options, preset, folder, report / "index.html", runs, jobs, before, after, left_out, resources)
+    page = report / "index.html"
+    return Plan(suite, options, preset, folder, page, runs, jobs, before, after, left_out, resources, blind)
 
 
 def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
@@ -148,13 +154,31 @@ def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _run_job(spec: RunSpec, notebook: Path, folder: Path, places: dict[str, Any], code: str, training: str) -> Job:
+def _data_of(parameters: dict[str, Any], dry_run: bool) -> str:
+    """Fingerprint of what a job reads; :data:`UNSEEN` where a dry run was not told where the published files are."""
+    if not dry_run or parameters.get("data_dir"):
+        return data_fingerprint(parameters)
+    try:
+        return data_fingerprint(parameters)
+    except MissingError:
+        data_fingerprint(parameters, published=False)  # what else is missing is said
+        return UNSEEN
+
+
+def _as_found(job: Job) -> Job:
+    """The job, of unseen data: with those that its folder was made of, if it holds anything."""
+    return replace(job, data=card_on_disk(job).get("data", "")) if job.data == UNSEEN else job
+
+
+def _run_job(
+    spec: RunSpec, notebook: Path, folder: Path, places: dict[str, Any], dry_run: bool, code: str, training: str
+) -> Job:
     """The job of one run; the notebook is told its folder as ``run_dir``."""
     known = notebook_parameters(notebook)
     run_dir = {"run_dir": str(folder / spec.id)} if "run_dir" in known else {}
     given = {name: value for name, value in places.items() if name in known}
     parameters = check_parameters(notebook, {**spec.parameters, **given, **run_dir})
-    data = data_fingerprint({**spec.parameters, **places})
+    data = _data_of({**spec.parameters, **places}, dry_run)
     return Job(spec.id, spec.label, notebook, parameters, folder / spec.id, "results.json", code, data, training)
 
 
@@ -185,6 +209,8 @@ def describe_plan(plan: Plan) -> list[str]:
         why = f": {state.why}" if state.why else ""
         lines.append(f"  {state.name:<10}  {job.id}  ({job.label}){why}")
     lines += [f"  {sentence}" for sentence in plan.left_out]
+    if plan.blind:
+        lines.append("Data: not looked at, for --data names no folder; what is there counts as made of the same files")
     names = [states[job.id].name for job in plan.runs]
     lines.append("Runs: " + ", ".join(f"{names.count(name)} {name}" for name in STATES if name in names))
     open_runs = [job for job in plan.runs if states[job.id].name != "complete"]
@@ -251,41 +277,3 @@ def _count(outcomes: list[Outcome]) -> str:
     """``12 complete, 3 skipped, 1 failed``."""
     states = [outcome.status for outcome in outcomes]
     return ", ".join(f"{states.count(state)} {state}" for state in ("complete", "skipped", "failed") if state in states)
-
-
-def _main(plan: Plan) -> str:
-    """Label of the arm that the suite shows, which the report sets against every other; empty where none is named."""
-    wanted = plan.suite.shown.items()
-    fit = (job for job in plan.all_runs if all(job.parameters.get(name) == value for name, value in wanted))
-    return next((job.label for job in fit), "") if wanted else ""
-
-
-def _step(job: Job) -> dict[str, Any]:
-    """What a step of a run's training saw: ``batch_size`` counts the clips of all devices; empty without training."""
-    if not (job.folder / METRICS).is_file():
-        return {}
-    about = notebook_parameters(job.notebook)
-    values = {name: job.parameters.get(name, about[name]["default"]) for name in STEP if name in about}
-    devices = card_on_disk(job).get("devices", 1)  # with which it was done last, whatever is asked for now
-    return {"step": {name: int(value) for name, value in values.items()} | {"devices": devices}}
-
-
-def write_list(plan: Plan, outcomes: list[Outcome]) -> None:
-    """``suite.json`` in the runs' folder: every run of the grid and how it stands, for the report and for watchers."""
-    ended = {outcome.job.id: outcome for outcome in outcomes}
-    rows = []
-    specs = expand(plan.suite, plan.preset)
-    only = {spec.id: picks(specs, spec) for spec in specs}
-    for job in plan.all_runs:
-        outcome = ended.get(job.id)
-        complete = outcome.status in ("complete", "skipped") if outcome else is_complete(job)
-        status = "complete" if complete else outcome.status if outcome else "not run"
-        error = outcome.error if outcome else ""
-        rows.append({"id": job.id, "label": job.label, "parameters": job.card["parameters"], "status": status})
-        rows[-1] |= {"error": error, "executed": job.executed.relative_to(plan.folder).as_posix()}
-        rows[-1] |= {"only": list(only[job.id])}
-        rows[-1] |= _step(job)
-    looks = [{"id": job.id, "executed": f"{job.id}/executed.ipynb"} for job in [*plan.before, *plan.after]]
-    card = {"format": 1, "suite": plan.suite.name, "title": plan.suite.title, "preset": plan.preset}
-    card |= {"command": plan.options.command, "main": _main(plan), "runs": rows, "notebooks": looks}
-    write_json(plan.folder / "suite.json", card)

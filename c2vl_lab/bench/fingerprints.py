@@ -24,11 +24,15 @@ NO_NUMBERS = ("viz", "bench", "cli.py")
 NO_TRAINING = (*NO_NUMBERS, "evaluate")  # what measures a trained encoder does not change it
 
 
-def data_fingerprint(parameters: dict[str, Any]) -> str:
+def data_fingerprint(parameters: dict[str, Any], published: bool = True) -> str:
     """What the parameters read from disk: the data sets' files, the captions, the teacher's weights, the pictures.
 
     Everything is looked at for its content, so that all of it is known to be there before a long run starts. No other
     parameter names a file.
+
+    Args:
+        parameters: of a notebook.
+        published: whether the published files are looked at; without, they need not be there, and count as nothing.
 
     Raises:
         ConfigError: a data set, teacher or kind of pictures that does not exist.
@@ -41,16 +45,20 @@ def data_fingerprint(parameters: dict[str, Any]) -> str:
     texts = str(parameters.get("class_texts", ""))
     sources = parse_sources(str(parameters.get("pretrain_on", "")))
     pictures = str(parameters.get("pictures", ""))
+
+    def files(dataset: str) -> str:
+        return _dataset_key(dataset, data_dir) if published or dataset not in DATASETS else ""
+
+    def shown(dataset: str) -> str:
+        return _pictures_key(pictures, dataset, data_dir) if published or pictures.partition(":")[0] != "depth" else ""
+
     parts = {
-        "dataset": _dataset_key(dataset, data_dir),
+        "dataset": files(dataset),
         "captions": _captions_key(captions),
         "class_texts": _file_key(Path(texts), f"class_texts={texts}") if texts else "",
         "teacher": _teacher_key(str(parameters.get("teacher", "offline"))),
-        "pictures": _pictures_key(pictures, dataset, data_dir),
-        **{
-            f"pretrain_on {number}": [_dataset_key(s.dataset, data_dir), _pictures_key(pictures, s.dataset, data_dir)]
-            for number, s in enumerate(sources)
-        },
+        "pictures": shown(dataset),
+        **{f"pretrain_on {number}": [files(s.dataset), shown(s.dataset)] for number, s in enumerate(sources)},
     }
     return fingerprint(parts) if any(parts.values()) else ""
 

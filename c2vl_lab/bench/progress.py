@@ -6,6 +6,7 @@ reads them: the table in a terminal and the one in a notebook.
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 
 from c2vl_lab.artifacts import read_json
 from c2vl_lab.bench.locks import is_taken
+from c2vl_lab.bench.runs import Job
 from c2vl_lab.errors import C2VLError
 from c2vl_lab.logs import read_status
 
@@ -136,3 +138,32 @@ def _changed(path: Path) -> float | None:
         return path.stat().st_mtime
     except OSError:
         return None
+
+
+def last_word(job: Job) -> str:
+    """``, epoch 12 of 60, loss 2.31`` while the run trains, else the last line of its log."""
+    row, epochs = _last_row(job), job.parameters.get("epochs")
+    if "epoch" in row and row["epoch"] != epochs:
+        of = f" of {epochs}" if epochs else ""
+        loss = f", loss {row['loss']:.3g}" if isinstance(row.get("loss"), (int, float)) else ""
+        return f", epoch {row['epoch']}{of}{loss}"
+    try:
+        lines = job.log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    said = [line.strip() for line in lines if line.strip()]
+    return f", {said[-1][:90]}" if said else ""
+
+
+def _last_row(job: Job) -> dict[str, Any]:
+    try:
+        lines = (job.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    for line in reversed(lines[-2:]):  # the very last may be half written
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        return row if isinstance(row, dict) else {}
+    return {}

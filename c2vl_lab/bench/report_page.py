@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from c2vl_lab.bench.attempts import SHARED
 from c2vl_lab.bench.compared import RULE
+from c2vl_lab.bench.pages import checkout, html_page
 from c2vl_lab.bench.published import beside_section
 from c2vl_lab.bench.report_costs import COLUMNS, costs, row_commands
 from c2vl_lab.bench.report_figures import Picture, data_uri, examples, newest
@@ -58,34 +58,30 @@ class Tile:
 
 def render(page: Page) -> str:
     """The page as HTML; every value from data is escaped by the template."""
-    from jinja2 import Environment, StrictUndefined
-
-    room = files("c2vl_lab.bench")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((room / "report_page.html").read_text(encoding="utf-8"))
     map_json, map_png = newest(page.runs_dir, "joint_map.json"), newest(page.runs_dir, "joint_map.png")
     run_names = {run.path.name for run in (*page.complete, *page.rest)}
-    return template.render(
-        page=page,
-        style=(room / "report_page.css").read_text(encoding="utf-8"),
-        parts=list(zip(page.sections, page.pictures, map(tiles, page.sections), strict=True)),
-        protocols=list(map(protocol_tables, page.sections)),
-        compared=[differences(section) for section in page.sections],
-        gains=list(map(class_gains, page.sections)),
-        rule=RULE,
-        map_json=_script_safe(map_json.read_text(encoding="utf-8")) if map_json else "",
-        plotly=_plotly_library() if map_json else "",
-        map_png=data_uri(map_png.read_bytes()) if map_png else "",
-        examples=examples(page.runs_dir),
-        costs=costs(page.complete),
-        cost_columns=COLUMNS,
-        shared=SHARED,
-        commands=row_commands([*page.complete, *page.rest], page.command),
-        published=page.published,
-        beside=[beside_section(section.title, page.published) for section in page.sections],
-        notes=list(dict.fromkeys(str(n) for run in page.complete for n in run.results.get("notes", []))),
-        other_notebooks={name: link for name, link in page.links.items() if name not in run_names},
-    )
+    values = {
+        "page": page,
+        "parts": list(zip(page.sections, page.pictures, map(tiles, page.sections), strict=True)),
+        "protocols": list(map(protocol_tables, page.sections)),
+        "compared": [differences(section) for section in page.sections],
+        "gains": list(map(class_gains, page.sections)),
+        "rule": RULE,
+        "map_json": _script_safe(map_json.read_text(encoding="utf-8")) if map_json else "",
+        "plotly": _plotly_library() if map_json else "",
+        "map_png": data_uri(map_png.read_bytes()) if map_png else "",
+        "examples": examples(page.runs_dir),
+        "costs": costs(page.complete),
+        "cost_columns": COLUMNS,
+        "shared": SHARED,
+        "commands": row_commands([*page.complete, *page.rest], page.command),
+        "published": page.published,
+        "beside": [beside_section(section.title, page.published) for section in page.sections],
+        "notes": list(dict.fromkeys(str(n) for run in page.complete for n in run.results.get("notes", []))),
+        "other_notebooks": {name: link for name, link in page.links.items() if name not in run_names},
+        "checkout": checkout(page.manifest["commit"]),
+    }
+    return html_page("report_page.html", values)
 
 
 def tiles(section: Section) -> list[Tile]:

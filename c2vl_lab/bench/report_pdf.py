@@ -13,6 +13,7 @@ from typing import Any
 from c2vl_lab.artifacts import atomic_path
 from c2vl_lab.bench.attempts import SHARED
 from c2vl_lab.bench.compared import RULE
+from c2vl_lab.bench.pages import checkout
 from c2vl_lab.bench.published import beside_section
 from c2vl_lab.bench.report_costs import COLUMNS, costs, row_commands
 from c2vl_lab.bench.report_figures import PAGE_PIXELS, Picture
@@ -81,6 +82,7 @@ def pdf_values(page: Page, figures: Path) -> dict[str, Any]:
             "shared": SHARED if took.total.joules else "",
         },
         "command": page.command,
+        "checkout": checkout(page.manifest["commit"]),
         "commands": row_commands([*page.complete, *page.rest], page.command),
         "notes": list(dict.fromkeys(str(n) for run in page.complete for n in run.results.get("notes", []))),
     }

@@ -7,7 +7,6 @@ own GPU, and a crash takes nothing else with it.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -16,12 +15,12 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from c2vl_lab.bench.attempts import Attempt
 from c2vl_lab.bench.energy import Meter, this_meter
 from c2vl_lab.bench.locks import FolderLock
 from c2vl_lab.bench.machine import Machine
+from c2vl_lab.bench.progress import clock, last_word
 from c2vl_lab.bench.runs import Job, begin, failure, is_complete, keep_failed, take_lock
 from c2vl_lab.logs import STOP, read_status
 
@@ -243,7 +242,7 @@ class _Pool:
     def heartbeat(self) -> None:
         """A line about the running jobs when nothing else was said for a while."""
         if time.monotonic() - self.spoke >= HEARTBEAT:
-            now = [f"{run.job.id} {clock(run.seconds)}{_last_word(run.job)}" for run in self.running]
+            now = [f"{run.job.id} {clock(run.seconds)}{last_word(run.job)}" for run in self.running]
             now += [f"waiting for another process: {job.id}" for job in self.waiting if job.id in self.elsewhere]
             self.say("running: " + "; ".join(now))
 
@@ -273,39 +272,3 @@ def _wait_for(runs: list[_Running], seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end and not all(run.ended_within(POLL) for run in runs):
         pass
-
-
-def _last_word(job: Job) -> str:
-    """``, epoch 12 of 60, loss 2.31`` while the run trains, else the last line of its log."""
-    row, epochs = _last_row(job), job.parameters.get("epochs")
-    if "epoch" in row and row["epoch"] != epochs:
-        of = f" of {epochs}" if epochs else ""
-        loss = f", loss {row['loss']:.3g}" if isinstance(row.get("loss"), (int, float)) else ""
-        return f", epoch {row['epoch']}{of}{loss}"
-    try:
-        lines = job.log.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    said = [line.strip() for line in lines if line.strip()]
-    return f", {said[-1][:90]}" if said else ""
-
-
-def _last_row(job: Job) -> dict[str, Any]:
-    try:
-        lines = (job.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return {}
-    for line in reversed(lines[-2:]):  # the very last may be half written
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        return row if isinstance(row, dict) else {}
-    return {}
-
-
-def clock(seconds: float) -> str:
-    """Seconds as ``m:ss`` or ``h:mm:ss``."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

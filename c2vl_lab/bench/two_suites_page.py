@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from c2vl_lab.artifacts import atomic_path
 from c2vl_lab.bench.attempts import watt_hours
 from c2vl_lab.bench.estimate import duration
 from c2vl_lab.bench.machine import git_commit
+from c2vl_lab.bench.pages import html_page
 from c2vl_lab.bench.protocol_numbers import FORMS
 from c2vl_lab.bench.report_markdown import bar_free, markdown_table
 from c2vl_lab.bench.sides import Side, read_side
@@ -169,11 +169,5 @@ def _signed(value: float, form: str) -> str:
 
 def _render(values: dict[str, Any]) -> str:
     """The page; every value from data is escaped by the template."""
-    from jinja2 import Environment, StrictUndefined
-
-    room = files("c2vl_lab.bench")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((room / "two_suites_page.html").read_text(encoding="utf-8"))
-    style = (room / "report_page.css").read_text(encoding="utf-8")
     texts = {"head": HEAD, "rows": table_texts, "seconds": SECONDS, "seconds_rows": seconds_texts}
-    return template.render(**values, **texts, style=style)
+    return html_page("two_suites_page.html", values | texts)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -18,7 +19,7 @@ from c2vl_lab.evaluate.about import about_encoder, about_run, about_targets
 from c2vl_lab.evaluate.language import retrieval, zero_shot
 from c2vl_lab.evaluate.neighbours import nearest_neighbours
 from c2vl_lab.evaluate.outcome import class_record
-from c2vl_lab.evaluate.probes import linear_probe
+from c2vl_lab.evaluate.probes import ProbeResult, linear_probe
 from c2vl_lab.evaluate.protocols import PROTOCOLS, check_wanted, run_protocols
 from c2vl_lab.evaluate.rows import share
 from c2vl_lab.evaluate.scores import FILES as SCORES
@@ -84,56 +85,76 @@ def evaluate(
     keep_skeleton(experiment.config, experiment.layout, experiment.clips.shape[2], run_dir)
     features, encoder = run_features(experiment, learner)
     say(f"features: {features.shape[1]} dimensions for {len(features)} clips")
-    labels, groups = experiment.store.labels, experiment.store.clips["subject"].to_numpy()
-    train, test = (
-        part[np.isfinite(features[part]).all(axis=1)] for part in (experiment.split.train, experiment.split.test)
-    )
-    probe = linear_probe(features[train], labels[train], groups[train], features[test], seed=experiment.config.seed)
-    near = nearest_neighbours(features[train], labels[train], features[test], device=experiment.device)
-    copied = np.isin(test, experiment.split.test[copies_of_training(experiment.store, experiment.split)])
-    metrics = _accuracies(probe.predicted, near, labels[test], copied) | _heads(experiment, learner, features, test)
-    say("  ".join(f"{name} {100 * metrics[name]:.1f}" for name in ("linear", "knn1")))
-    subject = Subject(
-        experiment,
-        learner,
-        encoder,
-        features,
-        train,
-        test,
-        probe.classifier,
-        class_splits,
-        run_dir,
-        tuned,
-        transfer_to,
-        say,
-    )
-    about = {"name": [experiment.store.names[i] for i in test], "label": labels[test]}
-    earlier, _ = _earlier(
-        run_dir,
-        features,
-        about,
-        lambda name, own: name not in wanted or (not again and as_asked(own, tuning, transfer_to)),
-    )
-    now = tuple(name for name in wanted if name not in earlier)
-    records, columns = run_protocols(subject, now, say)
-    # read again: another process may have measured more of this run meanwhile
-    earlier, kept = _earlier(run_dir, features, about, lambda name, own: name not in now)
-    records, columns = {n: r for n in PROTOCOLS if (r := (earlier | records).get(n))}, kept | columns
+    first = _first_numbers(experiment, learner, features)
+    say("  ".join(f"{name} {100 * first.metrics[name]:.1f}" for name in ("linear", "knn1")))
+    of_run = experiment, learner, encoder, features, first.train, first.test, first.probe.classifier
+    subject = Subject(*of_run, class_splits, run_dir, tuned, transfer_to, say)
+    labels = experiment.store.labels[first.test]
+    about = {"name": [experiment.store.names[i] for i in first.test], "label": labels}
+
+    def stays(name: str, own: dict[str, Any]) -> bool:
+        return name not in wanted or (not again and as_asked(own, tuning, transfer_to))
+
+    records, columns = _protocols(subject, wanted, about, stays)
     rows = read_metrics(run_dir / "metrics.jsonl")
     result = {
-        **about_run(experiment, train, test, int(copied.sum())),
+        **about_run(experiment, first.train, first.test, int(first.copied.sum())),
         **({} if encoder is None else {"encoder": about_encoder(experiment.config.encoder, encoder)}),
-        **({"targets": about_targets(experiment, learner, features[train])} if _has_targets(learner) else {}),
+        **({"targets": about_targets(experiment, learner, features[first.train])} if _has_targets(learner) else {}),
         "feature_dimensions": features.shape[1],
         "seconds": {"pretrain": sum(row["seconds"] for row in rows), "evaluate": time.perf_counter() - start},
-        "metrics": metrics,
-        "probe": {"C": probe.setting, "validation": probe.validation},
+        "metrics": first.metrics,
+        "probe": {"C": first.probe.setting, "validation": first.probe.validation},
         "classes": experiment.store.classes,
-        **class_record(experiment.store.classes, labels[test], probe.predicted),
+        **class_record(experiment.store.classes, labels, first.probe.predicted),
         **({"protocols": records} if records else {}),
     }
-    _save(run_dir, features, {**about, "linear": probe.predicted, "knn1": near[1], **columns}, result)
+    _save(run_dir, features, {**about, "linear": first.probe.predicted, "knn1": first.nearest, **columns}, result)
     return result
+
+
+@dataclass(frozen=True)
+class _FirstNumbers:
+    """What every run is measured by.
+
+    Attributes:
+        train, test: indices of the clips that have features.
+        probe: the linear probe.
+        nearest: class of each test clip's nearest training clip.
+        copied: which test clips are copies of training clips.
+        metrics: accuracies, and what the learner's own heads tell.
+    """
+
+    train: np.ndarray
+    test: np.ndarray
+    probe: ProbeResult
+    nearest: np.ndarray
+    copied: np.ndarray
+    metrics: dict[str, Any]
+
+
+def _first_numbers(experiment: Experiment, learner: Learner | None, features: np.ndarray) -> _FirstNumbers:
+    """Linear probe, neighbours and the learner's own heads."""
+    store, split = experiment.store, experiment.split
+    labels, groups = store.labels, store.clips["subject"].to_numpy()
+    train, test = (part[np.isfinite(features[part]).all(axis=1)] for part in (split.train, split.test))
+    probe = linear_probe(features[train], labels[train], groups[train], features[test], seed=experiment.config.seed)
+    near = nearest_neighbours(features[train], labels[train], features[test], device=experiment.device)
+    copied = np.isin(test, split.test[copies_of_training(store, split)])
+    metrics = _accuracies(probe.predicted, near, labels[test], copied) | _heads(experiment, learner, features, test)
+    return _FirstNumbers(train, test, probe, near[1], copied, metrics)
+
+
+def _protocols(
+    subject: Subject, wanted: Sequence[str], about: dict[str, Any], stays: Callable[[str, dict[str, Any]], bool]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Records and predictions of the protocols that are wanted, and of those that an earlier call measured."""
+    earlier, _ = _earlier(subject.run_dir, subject.features, about, stays)
+    now = tuple(name for name in wanted if name not in earlier)
+    records, columns = run_protocols(subject, now, subject.say)
+    # read again: another process may have measured more of this run meanwhile
+    earlier, kept = _earlier(subject.run_dir, subject.features, about, lambda name, own: name not in now)
+    return {name: own for name in PROTOCOLS if (own := (earlier | records).get(name))}, kept | columns
 
 
 def _has_targets(learner: Learner | None) -> TypeGuard[ConceptLearner]:

@@ -36,6 +36,7 @@ MARGIN = 1.06  # of the square that a map shows, so that no point is cut by its 
 MOUSE = {"pan": "panZoom", "lasso": "lasso", "box": "lasso"}
 LASSO = {"lasso": "freeform", "box": "rectangle"}
 NOTHING = np.zeros(0, np.int64)
+LIGHT, DARK = (1.0, 1.0, 1.0, 1.0), (0.08, 0.094, 0.118, 1.0)  # behind the points
 
 
 def choose_engine(wanted: str, points: int) -> tuple[str, str]:
@@ -80,8 +81,9 @@ class ScatterMaps:
         self._color()
         self._filter()
         self._size()
-        self._background()
+        self._tool()  # before the page hears of the maps: a busy one may miss what comes while it draws them first
         self._listen()
+        self._background()
         self._select()
         faces = [scatter.show(["full_screen", "reset"]) for scatter in self.sides]
         self.view = widgets.GridBox(faces, layout={"grid_template_columns": "1fr 1fr", "grid_gap": "8px"})
@@ -120,7 +122,6 @@ class ScatterMaps:
         for side, scatter in enumerate(self.sides):
             scatter.widget.observe(lambda change, side=side: self._hear(change["new"], side), "selection")
             scatter.widget.observe(lambda change: self._hover(change["new"]), "hovering")
-        self._tool()
 
     def _move(self) -> None:
         """Take other views; what has no point there is not shown."""
@@ -187,8 +188,9 @@ class ScatterMaps:
             scatter.mouse(MOUSE[tool])
 
     def _background(self) -> None:
+        """The ground alone: by jupyter-scatter's own method axes and legend get a colour too and so appear."""
         for scatter in self.sides:
-            scatter.background("#14181e" if self.state.widget.dark else "#ffffff")
+            scatter.widget.background_color = DARK if self.state.widget.dark else LIGHT
 
     # what a person does on the maps
 

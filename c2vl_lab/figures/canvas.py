@@ -37,12 +37,16 @@ class Venue:
     page: float
 
 
-# CVPR, ICCV: cvpr.sty of github.com/cvpr-org/author-kit has 6.875 inches of text with a gap of 0.3125, hence columns
-# of 3.28; its sec/2_formatting.tex says 3 1/4, which is taken, since it fits both. ECCV: Springer's advice to LNCS
-# authors, a printing area of 12.2 cm by 19.3. NeurIPS, ICLR: their style files set 5.5 inches of text.
-# TMM, TPAMI: IEEEtran's 252 and 516 points of TeX (72.27 to the inch), a hair inside the 3.5 and 7.16 inches that the
-# IEEE author centre names ("Size requirements for graphics"). Looked up in 2026; the half columns of venues with one
-# column are our choice.
+# Looked up in 2026 in the venues' own files; the half columns of venues with one column are our choice.
+# CVPR, ICCV: cvpr.sty of github.com/cvpr-org/author-kit (commit 1a9acb7) sets \textwidth 6.875in and \columnsep
+#   0.3125in, hence columns of 3.28; its sec/2_formatting.tex says 3 1/4, which is taken, since it fits both.
+# ECCV: github.com/eccv24/paper-template wants Springer's llncs.cls, whose version 2.14 sets \textwidth 12.2cm.
+# NeurIPS: neurips_2025.sty, "textwidth=5.5in" in its \newgeometry, read in copies that papers keep, since neurips.cc
+#   itself could not be reached; the 2023 instructions say that the margins are those of former years.
+# ICLR: iclr2026/iclr2026_conference.sty of github.com/ICLR/Master-Template (commit 067b60c), \textwidth 5.5 true in.
+# TMM: IEEEtran.cls 1.8, \textwidth 43pc and \columnsep 1pc, hence columns of 21pc (12 points, 72.27 to the inch).
+# TPAMI: the same class with its option compsoc, columns of 3.5in and 12bp between them; 7.16 of these 7.17 inches are
+#   taken, the most that the IEEE author centre allows ("Size requirements for graphics").
 VENUES = {
     "cvpr": Venue(3.25, 6.875),
     "iccv": Venue(3.25, 6.875),
@@ -50,7 +54,7 @@ VENUES = {
     "neurips": Venue(2.65, 5.5),
     "iclr": Venue(2.65, 5.5),
     "tmm": Venue(3.487, 7.14),
-    "tpami": Venue(3.487, 7.14),
+    "tpami": Venue(3.5, 7.16),
     "page-light": Venue(3.3, 6.75),  # no venue: a report on a light screen, and on a dark one
     "page-dark": Venue(3.3, 6.75),
 }

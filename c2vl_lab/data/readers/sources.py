@@ -124,7 +124,7 @@ def find_file(data_dir: str | Path, folder: str, name: str) -> Path:
             return path
     raise MissingError(
         f"{folder}: wanted {name} in {root / folder} or {root}, found neither. "
-        f"Set data_dir to the folder that holds the published files."
+        f"Set data_dir (in a command: --data) to the folder that holds the published files."
     )
 
 
@@ -135,10 +135,16 @@ def existing_folder(data_dir: str | Path, dataset: str) -> Path:
         MissingError: it is empty or no folder.
     """
     if not str(data_dir):
-        raise MissingError(f"{dataset}: data_dir is not set. Set it to the folder that holds the published files.")
+        raise MissingError(
+            f"{dataset}: data_dir is not set. Set it to the folder that holds the published files "
+            "(in a command: --data)."
+        )
     root = Path(data_dir).expanduser()
     if not root.is_dir():
-        raise MissingError(f"{dataset}: data_dir {root} is no folder. Set it to the folder of the published files.")
+        raise MissingError(
+            f"{dataset}: data_dir {root} is no folder. Set it to the folder of the published files "
+            "(in a command: --data)."
+        )
     return root
 
 

@@ -20,17 +20,15 @@ class Explorer {
     this.random = shuffled(this.owner.length);
     this.root = element("div", "cx-root", root);
     this.root.classList.toggle("cx-page", this.scene.offline);
+    this.root.classList.toggle("cx-elsewhere", Boolean(this.scene.elsewhere));
     this.grow();
-    new ResizeObserver(() => this.grow()).observe(this.root);
-    if (this.scene.elsewhere) {
-      this.root.classList.add("cx-elsewhere");
-      const ground = getComputedStyle(this.root).backgroundColor.match(/[\d.]+/g) || [255];
-      this.set({ dark: Number(ground[0]) < 100 });
-    }
     this.toolbar(); this.searchbar(); this.panels(); this.lower();
     this.follow();
     this.takeSelection(); this.takeHits(); this.takeMaps(); this.takeTool(); this.takeCard(); this.takeMessage();
     this.takeColors();
+    // JupyterLab puts it into the page after it was made, and lays it out again when the theme is another one
+    new ResizeObserver(() => { this.grow(); this.takeGround(); }).observe(this.root);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.takeGround());
   }
   // text and players grow with a very wide page, as on a 4K screen without scaling
   grow() { this.root.style.setProperty("--cx-big", Math.min(1.8, Math.max(1, this.root.clientWidth / WIDE)).toFixed(2)); }
@@ -244,6 +242,15 @@ class Explorer {
     this.message.textContent = text;
     this.message.classList.toggle("cx-error", Boolean(error));
   }
+  takeGround() { // colours stand out from what is behind them
+    const ground = getComputedStyle(this.root).backgroundColor;
+    if (!ground || ground === this.ground) return;
+    this.ground = ground;
+    this.dark = brightness(ground.match(/[\d.]+/g).map(Number)) < 90;
+    this.root.classList.toggle("cx-dark", this.dark);
+    if (this.scene.elsewhere && this.model.get("dark") !== this.dark) this.set({ dark: this.dark });
+    this.takeColors();
+  }
   takePointed() { this.pointed.textContent = this.model.get("pointed"); }
   takeColors() {
     const by = this.model.get("color_by"), column = this.scene.columns[by], filters = this.model.get("filters");
@@ -258,9 +265,8 @@ class Explorer {
     this.paint();
   }
   shades(colors) { // [r, g, b] of #rrggbb; on a dark page dark ones are lightened until they stand out
-    const dark = brightness((getComputedStyle(this.root).backgroundColor.match(/[\d.]+/g) || [255, 255, 255]).map(Number)) < 90;
     return colors.map((color) => {
-      const rgb = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16)), lack = dark ? LEGIBLE - brightness(rgb) : 0;
+      const rgb = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16)), lack = this.dark ? LEGIBLE - brightness(rgb) : 0;
       return lack > 0 ? rgb.map((value) => Math.round(value + (255 - value) * lack / (255 - brightness(rgb)))) : rgb;
     });
   }

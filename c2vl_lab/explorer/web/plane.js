@@ -104,12 +104,12 @@ class Plane {
     return color.slice(0, 3).map((value) => value / 255);
   }
   outline() {
-    const pen = this.pen;
+    const pen = this.pen, dash = getComputedStyle(this.host).getPropertyValue("--cx-accent") || "#0072b2";
     pen.beginPath();
     for (const [x, y] of this.corners()) pen.lineTo(x, y);
     pen.closePath();
     pen.fillStyle = "rgba(0,114,178,0.12)"; pen.fill();
-    pen.setLineDash([5, 4]); pen.lineWidth = 1.5; pen.strokeStyle = "#0072b2"; pen.stroke(); pen.setLineDash([]);
+    pen.setLineDash([5, 4]); pen.lineWidth = 1.5; pen.strokeStyle = dash; pen.stroke(); pen.setLineDash([]);
   }
   corners() {
     if (this.tool !== "box") return this.path;
