@@ -141,10 +141,11 @@ def test_07_alone_in_a_fresh_folder(fresh, monkeypatch):
     assert len(rows) == 6 and {row["status"] for row in rows} == {"complete"}
 
 
-def test_08_figures(fresh):
+def test_08_figures(fresh, monkeypatch):
     """Its example runs are those of the notebooks before it."""
+    monkeypatch.chdir(fresh)
     work = fresh / "work"
-    cells = run(work, "08_figures", work_dir=str(work), figures_dir=str(work / "paper"))
+    cells = run(fresh, "08_figures", figures_dir=str(work / "paper"))
     assert {"application/vnd.plotly.v1+json", "image/png"} <= kinds(cells)
     written = {path.name.partition(".")[0] for path in (work / "paper").glob("*.pdf")}
     assert {"training_curves", "joint_map", "map_pair", "soft_targets", "retrieval_gallery"} < written
