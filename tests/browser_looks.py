@@ -1,14 +1,8 @@
-"""What is seen on a page: contrast of its texts as WCAG 2 counts it, and the explorer's maps by jupyter-scatter."""
+"""What is seen on a page: contrast of its texts as WCAG 2 counts it."""
 
 from __future__ import annotations
 
-import io
-import json
-from pathlib import Path
-
 import numpy as np
-
-from benchmarks.browser import wait_for
 
 READ = """([selectors, swatches]) => {
   const rgba = (text) => { const v = text.match(/[\\d.]+/g).map(Number); return v.length < 4 ? [...v, 1] : v; };
@@ -32,26 +26,6 @@ READ = """([selectors, swatches]) => {
   }
   return rows;
 }"""
-SCATTER = """
-import json, os
-from pathlib import Path
-import numpy as np
-from c2vl_lab.explorer.explorer import ConceptExplorer
-many = ConceptExplorer(explorer.space, method="pca", engine="jupyter-scatter")
-def tell_many(change=None):
-    state = {"selection": many.selection["name"].tolist(), "by": many.widget.selected["by"], "dark": many.widget.dark}
-    state["left"] = [] if many.scatter.sides[0].selection() is None else many.scatter.sides[0].selection().tolist()
-    state["places"] = np.asarray(many.scatter.sides[1].widget.points)[:, :2].tolist()
-    state["owner"] = many.scatter.owner.tolist()
-    Path(".scatter").write_text(json.dumps(state))
-    os.replace(".scatter", "scatter.json")
-many.widget.observe(tell_many)
-tell_many()
-import ipywidgets
-show, place = ipywidgets.Button(description="show many"), ipywidgets.VBox()
-show.on_click(lambda _: setattr(place, "children", [many.view]))
-ipywidgets.VBox([show, place])
-"""
 
 
 def luminance(rgb) -> float:
@@ -67,46 +41,3 @@ def contrasts(page, selectors: list[str], swatches: str) -> dict[str, float]:
         low, high = sorted((luminance(row["text"]), luminance(row["below"])))
         least[row["selector"]] = min(least.get(row["selector"], 21.0), (high + 0.05) / (low + 0.05))
     return least
-
-
-def picture(element) -> np.ndarray:
-    """(H, W, 3) what an element looks like."""
-    from PIL import Image
-
-    return np.asarray(Image.open(io.BytesIO(element.screenshot())).convert("RGB")).astype(int)
-
-
-def lasso_on_the_right_scatter_map(page, folder: Path) -> None:
-    """Round the marks of one blob: Python has its clips, and the left map lights all their points."""
-
-    def state():
-        return json.loads((folder / "scatter.json").read_text())
-
-    page.get_by_role("button", name="show many").click()
-    canvases = page.locator(".jp-OutputArea-output canvas:not(.cx-over):not(.cx-marks):not(.cx-player)")
-    wait_for(lambda: canvases.count() >= 2, "two maps by jupyter-scatter")
-    canvases.first.scroll_into_view_if_needed()
-    wait_for(lambda: state()["dark"], "the theme, as Python knows it")
-    wait_for(lambda: picture(canvases.first)[12, 12].sum() < 150, "the maps to be dark on a dark page", 30)
-    before = picture(canvases.first)
-    box = canvases.nth(1).bounding_box()
-    places, owner = np.array(state()["places"]), np.array(state()["owner"])
-    corners = [f(places[:40][2::4], axis=0) + pad for f, pad in ((np.min, -0.05), (np.max, 0.05))]
-    inside = ((places > corners[0]) & (places < corners[1])).all(axis=1) & (owner >= 0)
-    wanted = np.unique(owner[inside])
-    assert 2 <= len(wanted) < 40
-    (x0, y0), (x1, y1) = corners
-    unit = box["height"] / 2  # a map is wider than high and shows -1 to 1 of its height
-    path = [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)]
-    pixels = [(box["x"] + box["width"] / 2 + x * unit, box["y"] + unit - y * unit) for x, y in path]
-    page.mouse.move(*pixels[0])
-    page.mouse.down()
-    for x, y in pixels[1:]:
-        page.mouse.move(x, y, steps=6)
-    page.mouse.up()
-    wait_for(lambda: state()["selection"], "the lasso on the right map", 60)
-    told = state()
-    assert told["by"] == "jupyter-scatter, right map"
-    assert len(told["selection"]) == len(wanted)
-    assert set(told["left"]) == {int(row) for row in np.flatnonzero(np.isin(owner, wanted)) if row != 81}
-    wait_for(lambda: np.abs(picture(canvases.first) - before).max(axis=2).mean() > 1, "the left map to light them", 30)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser_looks import SCATTER, contrasts, lasso_on_the_right_scatter_map
+from browser_looks import contrasts
 from spaces import CLASSES, EVIL, joint_space
 
 from benchmarks import frames
@@ -152,7 +152,7 @@ def test_in_jupyterlab(space, tmp_path):
     from c2vl_lab.explorer.explorer import ConceptExplorer
 
     maps = ConceptExplorer(space, method="pca").maps
-    notebook(tmp_path / "explorer.ipynb", [CELL.format(tests=str(Path(__file__).parent)), SCATTER])
+    notebook(tmp_path / "explorer.ipynb", [CELL.format(tests=str(Path(__file__).parent))])
     with lab(tmp_path) as address, chromium() as browser:
         at = Page(browser.new_page(viewport={"width": 1366, "height": 1000}), tmp_path)
         page = at.page
@@ -171,7 +171,6 @@ def test_in_jupyterlab(space, tmp_path):
         _searches(at)
         _colors_and_slider(at)
         _dark(at)
-        lasso_on_the_right_scatter_map(page, tmp_path)
         at.untouched()
 
 
