@@ -26,8 +26,10 @@ class Explorer {
     this.follow();
     this.takeSelection(); this.takeHits(); this.takeMaps(); this.takeTool(); this.takeCard(); this.takeMessage();
     this.takeColors();
-    // JupyterLab puts it into the page after it was made, and lays it out again when the theme is another one
+    // JupyterLab puts it into the page after it was made, and writes into the body's attributes when the theme is another one
     new ResizeObserver(() => { this.grow(); this.takeGround(); }).observe(this.root);
+    this.themes = new MutationObserver(() => this.takeGround());
+    for (const page of [document.documentElement, document.body]) this.themes.observe(page, { attributes: true });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.takeGround());
   }
   // text and players grow with a very wide page, as on a 4K screen without scaling
@@ -427,7 +429,7 @@ class Explorer {
     link.download = "selection.csv";
     link.click();
   }
-  free() { for (const plane of this.planes) plane.marks.free(); }
+  free() { this.themes.disconnect(); for (const plane of this.planes) plane.marks.free(); }
 }
 
 function shuffled(count) { // 0 to count - 1, in the same random order every time
