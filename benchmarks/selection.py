@@ -17,6 +17,7 @@ Two cores, software GL, a busy machine:
 | plotly 7.1.0 | 50,000 | 12 of 20 |
 | jupyter-scatter 1.0.1 | 5,000 | 20 of 20 |
 | jupyter-scatter 1.0.1 | 50,000 | 20 of 20 |
+| two linked maps of the explorer by jupyter-scatter 1.0.1 (left) | 5,000 | 20 of 20 |
 | ours (anywidget 0.11.0) | 5,000 | 20 of 20 |
 | ours (anywidget 0.11.0) | 50,000 | 20 of 20 |
 | ours (anywidget 0.11.0) | 100,000 | 20 of 20 |
@@ -43,6 +44,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.browser import chromium, lab, notebook, run_notebook_in, wait_for, why_not
+from c2vl_lab.explorer.scatter_maps import MARGIN
 
 COLUMNS, ROWS = 5, 4
 WIDE = 0.4  # of a lasso, from the middle of its blob, in steps of the grid
@@ -107,6 +109,21 @@ shown.maps["map"] = replace(shown.maps["map"], coordinates={"skeleton": grid})
 shown.widget.maps = [shown._map("map")] * 2
 state = lambda: shown.selected
 """
+LINKED = """
+from c2vl_lab.explorer.explorer import ConceptExplorer
+from c2vl_lab.explorer.space import JointSpace
+from c2vl_lab.project import Projection
+from unittest import mock
+names = [str(k) for k in range(20)]
+table = pd.DataFrame({"name": np.arange(count + 2).astype(str), "class": [names[k] for k in blob]})
+grid = {"skeleton": np.stack([x, y], axis=1).astype(np.float32)}
+made = {"map": Projection(grid, "pca", {}, 0, "none", 1.0, 1.0, 15)}
+with mock.patch("c2vl_lab.explorer.state.aligned_maps", lambda *_: made):
+    linked = ConceptExplorer(JointSpace(table, names, {"map": grid}, "map"), engine="jupyter-scatter")
+linked.use_tool("lasso")
+shown = linked.view
+state = lambda: linked.selected
+"""
 
 
 @dataclass(frozen=True)
@@ -130,6 +147,7 @@ ENGINES = {
     "plotly": Engine("plotly", PLOTLY, ".js-plotly-plot .nsewdrag"),
     "jupyter-scatter": Engine("jupyter-scatter", JSCATTER, ".jp-OutputArea-output canvas"),
     "ours": Engine("anywidget", OURS, ".cx-over", fills=False),
+    "linked": Engine("jupyter-scatter", LINKED, ".jp-OutputArea-output canvas", fills=False),
 }
 
 
@@ -156,7 +174,7 @@ def selections(engine: Engine, count: int, patience: float, picture: Path | None
             area = page.locator(engine.area).first
             area.scroll_into_view_if_needed()
             time.sleep(2.0)
-            frame = frame_of(area.bounding_box(), engine.fills)
+            frame = frame_of(area.bounding_box(), engine)
             found = [_try(page, frame, folder, count, patience, k) for k in range(20)]
             if picture:
                 page.screenshot(path=picture)
@@ -202,11 +220,12 @@ def lasso(blob: int, half: bool, closed: bool) -> list[tuple[float, float]]:
     return [(left, y), *around, (left, y if closed else y + 0.25)]
 
 
-def frame_of(box: dict, fills: bool) -> dict:
+def frame_of(box: dict, engine: Engine) -> dict:
     """Where on the page the points' range lies."""
-    if fills:
+    if engine.fills:
         return box
-    unit = 0.9 * min(box["width"] / 5.6, box["height"] / 4.6)
+    tight = min(box["width"] / 5.6, box["height"] / 4.6)
+    unit = 0.9 * tight if engine.cell == OURS else box["height"] / (5.6 * MARGIN)
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     return {"x": x - 2.8 * unit, "y": y - 2.3 * unit, "width": 5.6 * unit, "height": 4.6 * unit}
 

@@ -106,7 +106,7 @@ def test_a_ratio_above_one_means_that_ours_is_faster():
 def test_every_lasso_of_the_selection_trial_is_drawn_on_its_map(engine):
     """A drag that begins outside a map is no gesture of that map, and would be counted against it."""
     box = {"x": 100.0, "y": 50.0, "width": 480.0, "height": 390.0}
-    frame = selection.frame_of(box, selection.ENGINES[engine].fills)
+    frame = selection.frame_of(box, selection.ENGINES[engine])
     kinds = [selection.gesture(k)[0] for k in range(20)]
     assert all(kinds.count(kind) == 4 for kind in selection.KINDS)
     for k in range(20):
