@@ -135,19 +135,21 @@ class Engine:
         cell: makes ``shown``, and ``state()``: the selected rows.
         area: CSS selector of the element that the points are drawn in.
         fills: whether the points' range is the whole element; else nine tenths of it, both axes by one scale.
+        square: whether the element's height instead shows a square round the points with the explorer's margin.
     """
 
     package: str
     cell: str
     area: str
     fills: bool = True
+    square: bool = False
 
 
 ENGINES = {
     "plotly": Engine("plotly", PLOTLY, ".js-plotly-plot .nsewdrag"),
     "jupyter-scatter": Engine("jupyter-scatter", JSCATTER, ".jp-OutputArea-output canvas"),
     "ours": Engine("anywidget", OURS, ".cx-over", fills=False),
-    "linked": Engine("jupyter-scatter", LINKED, ".jp-OutputArea-output canvas", fills=False),
+    "linked": Engine("jupyter-scatter", LINKED, ".jp-OutputArea-output canvas", fills=False, square=True),
 }
 
 
@@ -225,7 +227,7 @@ def frame_of(box: dict, engine: Engine) -> dict:
     if engine.fills:
         return box
     tight = min(box["width"] / 5.6, box["height"] / 4.6)
-    unit = 0.9 * tight if engine.cell == OURS else box["height"] / (5.6 * MARGIN)
+    unit = box["height"] / (5.6 * MARGIN) if engine.square else 0.9 * tight
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     return {"x": x - 2.8 * unit, "y": y - 2.3 * unit, "width": 5.6 * unit, "height": 4.6 * unit}
 
